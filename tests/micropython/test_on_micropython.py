@@ -1,0 +1,34 @@
+"""Runs every unittest-style file of tests/shared and tests/device on Unix MicroPython, one process each."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parent.parent
+MICROPYTHON = Path(sys.executable).parent / "micropython"
+# Tests compile from source and keep vectors, so they get more than a board has; tests/budget has the limits.
+HEAP = "8M"
+FILES = sorted([*TESTS.glob("shared/test_*.py"), *TESTS.glob("device/test_*.py")])
+
+
+def run(path: Path, heap: str = HEAP) -> subprocess.CompletedProcess[str]:
+    search = [TESTS.parent / "firmware", TESTS / "micropython" / "lib", TESTS / "support", ".frozen"]
+    return subprocess.run(
+        [MICROPYTHON, "-X", f"heapsize={heap}", path],
+        env={**os.environ, "MICROPYPATH": ":".join(str(entry) for entry in search)},
+        cwd=path.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_passes_on_micropython(path: Path) -> None:
+    done = run(path)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert "ran " in done.stdout, "the file does not call unittest.main()"
