@@ -1,0 +1,30 @@
+"""SHA-256 and AES-128-CBC from the standard library and `cryptography`."""
+
+import hmac
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+
+
+class Mac:
+    """HMAC-SHA-256 with one key (any length)."""
+
+    __slots__ = ("_key",)
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def digest(self, message: bytes | bytearray | memoryview) -> bytes:
+        """The 32 octets of HMAC-SHA-256(key, message)."""
+        return hmac.digest(self._key, message, "sha256")
+
+
+def encrypt_in_place(key: bytes, iv: bytes, data: memoryview) -> None:
+    """AES-128-CBC over whole blocks."""
+    data[:] = Cipher(AES(key), CBC(iv)).encryptor().update(data)
+
+
+def decrypt_in_place(key: bytes, iv: bytes, data: memoryview) -> None:
+    """AES-128-CBC over whole blocks."""
+    data[:] = Cipher(AES(key), CBC(iv)).decryptor().update(data)

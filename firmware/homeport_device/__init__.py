@@ -1,0 +1,1 @@
+"""The device stack: sans-IO machines and one adapter per platform."""
