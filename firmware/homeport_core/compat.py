@@ -1,12 +1,16 @@
-"""The one place where the two interpreters differ for the language itself."""
+"""The one place that asks which interpreter this is."""
 
-try:
+import sys
+
+MICROPYTHON = sys.implementation.name == "micropython"
+
+if MICROPYTHON:
     from micropython import const
-except ImportError:
+else:
 
     def const(value: int) -> int:
         """Mark a number as constant: MicroPython folds it into the bytecode, CPython just keeps it."""
         return value
 
 
-__all__ = ["const"]
+__all__ = ["MICROPYTHON", "const"]

@@ -4,14 +4,12 @@ The AES suite encrypts, then authenticates the whole packet from its first octet
 against transmission errors: it is no security, and is used on clear local connections alone.
 """
 
-import sys
-
-from homeport_core.compat import const
+from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import AuthError
 from homeport_core.packet import Context, Packet
 from homeport_core.spec import SUITE_AES, SUITE_NULL
 
-if sys.implementation.name == "micropython":
+if MICROPYTHON:
     from homeport_core.backend_micropython import Mac, decrypt_in_place, encrypt_in_place
 else:
     from homeport_core.backend_cpython import Mac, decrypt_in_place, encrypt_in_place

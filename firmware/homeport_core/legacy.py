@@ -1,4 +1,4 @@
-"""The 12-octet legacy header on the local port: discovery and clear single-packet RPC (specification, core 6.1, 6.2)."""
+"""The 12-octet legacy header of the local port: discovery and clear RPC (specification, core 6.1, 6.2)."""
 
 from homeport_core.compat import const
 from homeport_core.errors import MalformedError

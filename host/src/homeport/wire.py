@@ -33,19 +33,6 @@ def parse_address(text: str, default_port: int | None = None) -> Address:
     return host, int(port)
 
 
-def fingerprint_text(fingerprint: bytes) -> str:
-    """16 octets as lower-case hex pairs joined by colons."""
-    return fingerprint.hex(":")
-
-
-def parse_fingerprint(text: str) -> bytes:
-    """32 hex digits, with or without colons or blanks between pairs. Raises ValueError."""
-    digits = text.replace(":", "").replace(" ", "")
-    if len(digits) != 32 or not all(digit in "0123456789abcdefABCDEF" for digit in digits):
-        raise ValueError(f"{text!r} is not a fingerprint: 32 hex digits, or 16 pairs joined by colons")
-    return bytes.fromhex(digits)
-
-
 def printable(text: str | bytes, limit: int = 64) -> str:
     """Peer text for a log, page or terminal: printable, at most `limit` characters."""
     if isinstance(text, bytes):
