@@ -1,0 +1,78 @@
+"""The root command: global options anywhere on the line, and every error as one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from homeport.cli.output import ExitCode, print_error, printable, report_error
+from homeport.errors import HomeportError
+
+_FLAGS = ("--json",)
+_WITH_VALUE = ("--home", "--profile")
+
+# Typer does not export the class of its usage errors; it is the parent of the one that it exports.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+
+def hoist_globals(args: Sequence[str]) -> list[str]:
+    """Move the global options to the front, so that `call D q --json` means the same as `--json call D q`."""
+    front: list[str] = []
+    rest: list[str] = []
+    pending = list(args)
+    while pending:
+        arg = pending.pop(0)
+        if arg == "--":
+            rest += [arg, *pending]
+            break
+        if arg in _FLAGS or arg.startswith(tuple(f"{name}=" for name in _WITH_VALUE)):
+            front.append(arg)
+        elif arg in _WITH_VALUE:
+            front += [arg, *pending[:1]]
+            del pending[:1]
+        else:
+            rest.append(arg)
+    return front + rest
+
+
+class RootGroup(TyperGroup):
+    """The group of all commands."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
+        """Run the command line `args` (default: of this process) and leave with its exit code."""
+        line = hoist_globals(sys.argv[1:] if args is None else args)
+        extra["standalone_mode"] = False  # errors come here, not to typer's own printer
+        sys.exit(self._run(line, rest, extra))
+
+    def _run(self, line: list[str], rest: tuple[Any, ...], extra: dict[str, Any]) -> int:
+        as_json = "--json" in line
+        try:
+            result = super().main(line, *rest, **extra)
+        except HomeportError as error:
+            return report_error(error, as_json)
+        except _UsageError as error:
+            return _report_usage(error, as_json)
+        except (KeyboardInterrupt, typer.Abort):
+            print_error({"error": "Interrupted", "reason": "interrupted"}, as_json)
+            return ExitCode.INTERRUPTED
+        return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _report_usage(error: Any, as_json: bool) -> int:
+    message = error.format_message()
+    if message.startswith("Usage: "):  # a group without a command: the message is the help text
+        print(message, file=sys.stderr)
+        return ExitCode.USAGE
+    command = error.ctx.command_path if error.ctx is not None else "homeport"
+    document = {
+        "error": "UsageError",
+        "reason": printable(message.rstrip(".")),
+        "next_step": f"see '{command} --help'",
+        "exit_code": int(ExitCode.USAGE),
+    }
+    print_error(document, as_json)
+    return ExitCode.USAGE

@@ -1,0 +1,65 @@
+"""Queries that every device with paired access answers (specification, application 2.8 and 1.9)."""
+
+from __future__ import annotations
+
+from homeport.client.interface import Interface
+from homeport.client.query import Fields, ListField, Parameter, Query
+from homeport_core.rpc import HEX, RAW, UINT8, UINT16, UINT32
+
+_NAME = Parameter("name", RAW)
+_FINGERPRINT = Parameter("fingerprint", HEX)
+_PERMISSIONS = Parameter("permissions", UINT32)
+_STATUS = Parameter("status", UINT8)
+_TOKEN = Parameter("fcm_token", RAW)
+_DEFAULT_PERMISSIONS = Parameter("default_user_permissions_after_pairing", UINT32)
+
+_USER: Fields = (_STATUS, _FINGERPRINT, _NAME, _PERMISSIONS)
+_SETTINGS: Fields = (_STATUS, _PERMISSIONS, _DEFAULT_PERMISSIONS)
+
+BUILTIN = Interface(
+    [
+        Query(
+            "get_interface_info.json",
+            0,
+            (),
+            (
+                Parameter("interface_id", RAW),
+                Parameter("interface_version_major", UINT16),
+                Parameter("interface_version_minor", UINT16),
+            ),
+        ),
+        Query(
+            "get_public_device_info.json",
+            10000,
+            (),
+            (
+                Parameter("device_name", RAW),
+                Parameter("device_type", RAW),
+                Parameter("device_icon", RAW),
+                Parameter("is_open_for_pairing", UINT8),
+                Parameter("is_current_user_paired", UINT8),
+                Parameter("is_current_user_owner", UINT8),
+            ),
+        ),
+        Query("set_device_info.json", 10010, (Parameter("device_name", RAW),), (Parameter("device_name", RAW),)),
+        Query(
+            "get_users.json",
+            11000,
+            (Parameter("count", UINT8, default="0"), Parameter("start", UINT32, default="0")),
+            # A field `next` follows the list; published files leave it out, and some devices may (application 1.9).
+            (ListField("users", (_FINGERPRINT, _NAME, _PERMISSIONS)),),
+        ),
+        Query("pair_with_device.json", 11010, (_NAME,), _USER),
+        Query("get_current_user.json", 11020, (), _USER),
+        Query("get_system_security_settings.json", 11030, (), _SETTINGS),
+        Query("set_system_security_settings.json", 11040, (_PERMISSIONS, _DEFAULT_PERMISSIONS), _SETTINGS),
+        Query("set_user_permissions.json", 11050, (_FINGERPRINT, _PERMISSIONS), _USER),
+        Query("set_user_name.json", 11060, (_FINGERPRINT, _NAME), _USER),
+        Query("add_user.json", 11065, (_FINGERPRINT, _NAME), _USER),
+        Query("remove_user.json", 11070, (_FINGERPRINT,), (_STATUS,)),
+        Query("get_user_fcm_token.json", 11075, (_FINGERPRINT,), (_STATUS, _TOKEN)),
+        Query("get_my_fcm_token.json", 11080, (), (_STATUS, _TOKEN)),
+        Query("set_user_fcm_token.json", 11085, (_FINGERPRINT, _TOKEN), (_STATUS,)),
+        Query("set_my_fcm_token.json", 11090, (_TOKEN,), (_STATUS,)),
+    ]
+)
