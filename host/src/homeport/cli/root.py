@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from homeport.cli.output import ExitCode, print_error, printable, report_error
+from homeport.cli.output import MAX_TEXT_LEN, ExitCode, print_error, report_error
 from homeport.errors import HomeportError
+from homeport.wire import printable
 
 _FLAGS = ("--json",)
 _WITH_VALUE = ("--home", "--profile")
@@ -70,7 +71,7 @@ def _report_usage(error: Any, as_json: bool) -> int:
     command = error.ctx.command_path if error.ctx is not None else "homeport"
     document = {
         "error": "UsageError",
-        "reason": printable(message.rstrip(".")),
+        "reason": printable(message.rstrip("."), MAX_TEXT_LEN),
         "next_step": f"see '{command} --help'",
         "exit_code": int(ExitCode.USAGE),
     }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from homeport_core.rpc import HEX, RAW, UINT8, UINT16, UINT32
+
 from homeport.client.interface import Interface
 from homeport.client.query import Fields, ListField, Parameter, Query
-from homeport_core.rpc import HEX, RAW, UINT8, UINT16, UINT32
 
 _NAME = Parameter("name", RAW)
 _FINGERPRINT = Parameter("fingerprint", HEX)

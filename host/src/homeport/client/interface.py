@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder
 
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
+from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
+from defusedxml.ElementTree import DefusedXMLParser  # type: ignore[import-untyped]
+from homeport_core import rpc
 
 from homeport.client.query import Event, Field, Fields, ListField, Parameter, Query, QueryError
 from homeport.errors import ConfigError
-from homeport_core import rpc
 
 # A large published file has 40 queries in 8 KB; these leave room and stop a parser bomb.
 MAX_XML_LEN = 256 * 1024

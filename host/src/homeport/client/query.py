@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from homeport.errors import ConfigError, HomeportError, MalformedError
 from homeport_core import rpc
+
+from homeport.errors import ConfigError, HomeportError, MalformedError
 
 MAX_REQUEST_LEN = 1200  # no device takes more in one packet; its own limit is usually 200 (core 7.3)
 
@@ -170,7 +172,7 @@ def _wire_value(item: Field, params: Mapping[str, Any], where: str) -> Any:
         raise QueryError(f"{where}: empty, expected a number", Event.EMPTY_PARAMETER)
     if item.type in INTEGER_RANGES:
         return _integer_value(item, value, where)
-    return _real_value(value, where)
+    return _real_value(item, value, where)
 
 
 def _element(element: Any, where: str) -> Mapping[str, Any]:
@@ -190,13 +192,16 @@ def _integer_value(item: Parameter, value: Any, where: str) -> int:
     return value
 
 
-def _real_value(value: Any, where: str) -> float:
+def _real_value(item: Parameter, value: Any, where: str) -> float:
     try:
         number = float(value) if not isinstance(value, bool) else math.nan
+        struct.pack(">f" if item.type == rpc.FLOAT else ">d", number)
     except (ValueError, TypeError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise QueryError(f"{where}: {str(value)[:32]!r} is not a finite number", Event.PARAMETER_PARSE)
+        raise QueryError(
+            f"{where}: {str(value)[:32]!r} is not a finite number that fits", Event.PARAMETER_PARSE
+        )
     return number
 
 
