@@ -154,15 +154,15 @@ def build_gw(endpoint: bytes, peer: bytes, gateway_id: bytes) -> bytes:
     return endpoint + peer + gateway_id
 
 
-def parse_time(data: bytes) -> int:
-    """TIME (core 2.13): Unix time in seconds."""
+def parse_time(data: bytes) -> tuple[int, int]:
+    """TIME (core 2.13): (Unix time in seconds, kind, which means nothing)."""
     need(data, 5, "TIME")
-    return u32(data, 1)
+    return u32(data, 1), data[0]
 
 
-def build_time(unix_s: int) -> bytes:
+def build_time(unix_s: int, kind: int = 1) -> bytes:
     """TIME (core 2.13)."""
-    return struct.pack(">BI", 1, unix_s & 0xFFFFFFFF)
+    return struct.pack(">BI", kind, unix_s & 0xFFFFFFFF)
 
 
 def parse_piggy(data: bytes) -> bytes:

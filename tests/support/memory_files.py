@@ -1,0 +1,78 @@
+"""A file system in memory that can lose power or fail at any octet written and at any operation."""
+
+import errno
+
+
+class PowerCut(Exception):
+    """Everything stops here; only what is on the disk remains."""
+
+
+class MemoryFiles:
+    """Stands in for homeport_device.acl_file.Files.
+
+    `fuse` counts octets written and operations down to the cut. With `lossy` what was not synced is lost in the
+    cut, as on a disk with a cache. `failure` is raised as OSError where the fuse would cut.
+    """
+
+    def __init__(self, disk=None):
+        self.disk = {} if disk is None else dict(disk)
+        self.unsynced = set()
+        self.fuse = -1
+        self.failure = None
+        self.lossy = False
+        self.steps = 0
+
+    def step(self):
+        self.steps += 1
+        if self.fuse == 0:
+            if self.failure:
+                raise OSError(self.failure)
+            if self.lossy:
+                for path in self.unsynced:
+                    self.disk[path] = b""
+            raise PowerCut()
+        self.fuse -= 1
+
+    def open(self, path, mode):
+        if mode == "rb" and path not in self.disk:
+            raise OSError(errno.ENOENT)
+        self.step()
+        return _File(self, path, mode)
+
+    def exists(self, path):
+        return path in self.disk
+
+    def remove(self, path):
+        self.step()
+        self.disk.pop(path, None)
+
+    def sync(self, file):
+        self.step()
+        self.unsynced.discard(file.path)
+
+    def rename(self, old, new):
+        self.step()
+        self.disk[new] = self.disk.pop(old)
+
+
+class _File:
+    def __init__(self, files, path, mode):
+        self.files = files
+        self.path = path
+        self.at = 0
+        if mode == "wb":
+            files.disk[path] = b""
+            files.unsynced.add(path)
+
+    def read(self, n):
+        data = self.files.disk[self.path][self.at : self.at + n]
+        self.at += len(data)
+        return data
+
+    def write(self, data):
+        for octet in bytes(data):
+            self.files.step()
+            self.files.disk[self.path] += bytes((octet,))
+
+    def close(self):
+        pass
