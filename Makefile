@@ -6,7 +6,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-FIRMWARE := $(shell find firmware -name '*.py' -not -path '*/build/*' 2>/dev/null)
 
 .PHONY: install run test check bench fuzz clean
 
@@ -26,7 +25,7 @@ check: install
 	$(BIN)/ruff check .
 	$(BIN)/mypy host/src firmware/homeport_core
 	$(BIN)/python tools/check_layers.py
-	@$(BIN)/python tools/compile_firmware.py
+	$(BIN)/python tools/compile_firmware.py
 
 test: check
 	$(BIN)/pytest tests --ignore=tests/bench
@@ -35,7 +34,7 @@ bench: install
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 fuzz: install
-	$(BIN)/pytest tests/fuzz --fuzz-seconds 60
+	FUZZ_SECONDS=60 $(BIN)/pytest tests/fuzz
 
 clean:
 	rm -rf $(VENV) .venv-* build

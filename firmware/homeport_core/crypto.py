@@ -76,9 +76,7 @@ class AesContext(Context):
     def plaintext_max(self, space: int) -> int:
         return (space - _IV_LEN - _MAC_LEN) // _BLOCK_LEN * _BLOCK_LEN - 1
 
-    def seal_into(
-        self, buf: bytearray, off: int, plaintext: bytes | bytearray | memoryview, n: int, iv: bytes
-    ) -> None:
+    def seal_into(self, buf: bytearray, off: int, plaintext: bytes | bytearray | memoryview, n: int, iv: bytes) -> None:
         buf[off] = SUITE_AES >> 8
         buf[off + 1] = SUITE_AES & 0xFF
         start = off + _CODE_LEN
@@ -138,9 +136,7 @@ class NullContext(Context):
     def plaintext_max(self, space: int) -> int:
         return (space - _SUM_LEN) // 2 * 2 - 1
 
-    def seal_into(
-        self, buf: bytearray, off: int, plaintext: bytes | bytearray | memoryview, n: int, iv: bytes
-    ) -> None:
+    def seal_into(self, buf: bytearray, off: int, plaintext: bytes | bytearray | memoryview, n: int, iv: bytes) -> None:
         buf[off] = SUITE_NULL >> 8
         buf[off + 1] = SUITE_NULL & 0xFF
         start = off + _CODE_LEN

@@ -166,9 +166,7 @@ class Context:
         """The most plaintext that fits `space` octets behind the suite code (core 3.8)."""
         raise NotImplementedError
 
-    def seal_into(
-        self, buf: bytearray, off: int, plaintext: bytes | bytearray | memoryview, n: int, iv: bytes
-    ) -> None:
+    def seal_into(self, buf: bytearray, off: int, plaintext: bytes | bytearray | memoryview, n: int, iv: bytes) -> None:
         """Fill the CRYPTO data at `off`, the end of the packet `buf[:n]`, whose other octets are final."""
         raise NotImplementedError
 
@@ -283,9 +281,7 @@ class PacketWriter:
         """The most plaintext that still fits under `context`."""
         return context.plaintext_max(len(self.buf) - self.n - _TLV_LEN - _CRYPTO_CODE_LEN)
 
-    def seal(
-        self, context: Context, plaintext: bytes | bytearray | memoryview, iv: bytes = b"", flags: int = 0
-    ) -> int:
+    def seal(self, context: Context, plaintext: bytes | bytearray | memoryview, iv: bytes = b"", flags: int = 0) -> int:
         """Append CRYPTO under `context`, complete the packet and return its size (core 3.5, 3.7).
 
         `iv` is 16 unpredictable octets for the AES suite, unused by the null suite.

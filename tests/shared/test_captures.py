@@ -137,8 +137,11 @@ class Captures(unittest.TestCase):
             for index, entry in enumerate(vectors.load("vectors-crypto.json")["transcripts"][transcript]["packets"]):
                 octets = unhex(entry["packet"])
                 with self.subTest("%s %d %s" % (transcript, index, entry["what"])):
-                    if octets[0] == 0 and octets[3] < 100 and octets[:3] in (b"\x00\x00\x00", b"\x00\x80\x00") and (
-                        "legacy" in entry["what"].lower() or "discovery" in entry["what"].lower()
+                    if (
+                        octets[0] == 0
+                        and octets[3] < 100
+                        and octets[:3] in (b"\x00\x00\x00", b"\x00\x80\x00")
+                        and ("legacy" in entry["what"].lower() or "discovery" in entry["what"].lower())
                     ):
                         self.assertEqual(legacy_again(octets), octets)
                     else:

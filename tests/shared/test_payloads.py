@@ -62,14 +62,18 @@ class Values(unittest.TestCase):
 
     def test_version_without_patch_has_no_label(self):
         version = payloads.parse_version(payloads.build_version(3, 1, 2))
-        self.assertEqual((version.kind, version.major, version.minor, version.patch, version.label), (3, 1, 2, None, b""))
+        self.assertEqual(
+            (version.kind, version.major, version.minor, version.patch, version.label), (3, 1, 2, None, b"")
+        )
 
     def test_fingerprints_of_another_kind_or_size_are_ignored(self):
         for data in (b"", b"\x02" + bytes(16), b"\x01" + bytes(15), b"\x01" + bytes(17)):
             self.assertEqual(payloads.parse_fp(data), None)
 
     def test_capability_that_promises_more_suites_than_it_holds(self):
-        self.assertRaises(MalformedError, payloads.parse_capability, payloads.build_capability(0, 0) + b"\x00\x02\x23\x0a")
+        self.assertRaises(
+            MalformedError, payloads.parse_capability, payloads.build_capability(0, 0) + b"\x00\x02\x23\x0a"
+        )
 
     def test_verify_sums_are_written_with_a_zero_octet_and_read_without(self):
         self.assertEqual(catalogue.build_verify(0x14EB, 0xAB), unhex("ababababababababab0014eb"))

@@ -15,23 +15,38 @@ from homeport_core.errors import (
 )
 
 
-class DeviceOffline(HomeportError):
-    """The device is not attached to the basestation, or does not answer."""
+class _Advised(HomeportError):
+    """An error that can say what to try next."""
+
+    def __init__(self, reason: str = "", detail: object = None, next_step: str | None = None) -> None:
+        super().__init__(reason, detail)
+        self.next_step = next_step
 
 
-class NotPaired(HomeportError):
+class DeviceOffline(_Advised):
+    """The device is not attached to the basestation, or does not answer; `detail` is the notify code, if any."""
+
+
+class NotPaired(_Advised):
     """The device does not know this client."""
 
 
-class GateError(HomeportError):
-    """The basestation's gate could not be reached, or did not accept us."""
+class GateError(_Advised):
+    """The basestation's gate could not be reached, or did not accept us.
+
+    `cause` is one of refused, timeout, tls, pin, protocol, closed.
+    """
+
+    def __init__(self, reason: str, cause: str, next_step: str | None = None) -> None:
+        super().__init__(reason, cause, next_step)
+        self.cause = cause
 
 
-class ConnectFailed(HomeportError):
+class ConnectFailed(_Advised):
     """No path led to the device; `attempts` lists (path, why)."""
 
-    def __init__(self, reason: str, attempts: list[tuple[str, str]]) -> None:
-        super().__init__(reason, attempts)
+    def __init__(self, reason: str, attempts: list[tuple[str, str]], next_step: str | None = None) -> None:
+        super().__init__(reason, attempts, next_step)
         self.attempts = attempts
 
 

@@ -1,0 +1,114 @@
+"""One fuzz target per parser: `target(data)` may only raise what its parser documents; anything else is a crash."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Callable
+from contextlib import suppress
+
+import vector_files
+from homeport_core import catalogue, legacy, payloads
+from homeport_core.crypto import AesContext, NullContext
+from homeport_core.errors import FullError, ProtocolError
+from homeport_core.packet import Packet, PacketWriter
+from homeport_core.rpc import DOUBLE, HEX, INT32, RAW, UINT8, Reader, Writer, decode_fields, encode_fields
+
+Target = Callable[[bytes], None]
+
+FIELDS = (("a", UINT8), ("b", RAW), ("c", (("d", INT32), ("e", (("f", HEX),)))), ("g", DOUBLE))
+PAYLOAD_PARSERS = (
+    payloads.parse_id, payloads.parse_fp, payloads.parse_notify, payloads.parse_ipx, payloads.parse_version,
+    payloads.parse_capability, payloads.parse_gw, payloads.parse_time, payloads.parse_piggy, payloads.parse_push,
+    payloads.parse_items, payloads.parse_rendezvous_stats, payloads.parse_attach_stats, catalogue.parse_window,
+    catalogue.parse_sack, catalogue.parse_gateway_nonce, catalogue.parse_gwws, catalogue.parse_ping,
+    catalogue.parse_syslog_config, catalogue.parse_stats, catalogue.parse_connect_stats,
+    catalogue.parse_connection_stats, catalogue.parse_push_data, catalogue.parse_basestation_auth,
+    catalogue.parse_verify,
+)  # fmt: skip
+
+
+def packet(data: bytes) -> None:
+    """A packet that decodes has payloads that cover it exactly, and is written again octet for octet."""
+    decoded = Packet()
+    try:
+        decoded.decode_from(data)
+    except ProtocolError:
+        return
+    writer = PacketWriter(bytearray(len(data) + 8))
+    writer.begin(
+        decoded.type, decoded.sp, decoded.seq, decoded.flags, decoded.cp, decoded.tag, decoded.co,
+        decoded.version, decoded.retrans,
+    )  # fmt: skip
+    for kind, flags, octets in decoded.payloads():
+        writer.add(kind, octets, flags)
+        if kind == 0x3D:
+            writer.n -= decoded.overlap
+    writer.finish()
+    if writer.bytes() != data:
+        raise AssertionError("a decoded packet is not what was decoded")
+
+
+def payload(data: bytes) -> None:
+    """The first octet picks the parser."""
+    if data:
+        try:
+            PAYLOAD_PARSERS[data[0] % len(PAYLOAD_PARSERS)](data[1:])
+        except ProtocolError:
+            return
+
+
+def opened(data: bytes) -> None:
+    """Both suites over anything that decodes."""
+    for context in (AesContext(bytes(range(96)), False), NullContext()):
+        decoded = Packet()
+        try:
+            decoded.decode_from(bytearray(data))
+            off, n = context.open_in_place(decoded)
+        except ProtocolError:
+            continue
+        if not 0 <= off <= off + n <= len(data):
+            raise AssertionError("plaintext outside the packet")
+
+
+def legacy_header(data: bytes) -> None:
+    """Discovery and clear RPC, both directions."""
+    with suppress(ProtocolError):
+        legacy.parse_discovery(legacy.parse_request(data)[2])
+    with suppress(ProtocolError):
+        legacy.find_names(legacy.parse_discovery_body(legacy.parse_response(data)[2])[1])
+
+
+def parameters(data: bytes) -> None:
+    """What decodes as parameters is encoded again to the octets that were read."""
+    reader = Reader(data)
+    try:
+        values = decode_fields(FIELDS, reader)
+    except ProtocolError:
+        return
+    writer = Writer(bytearray(len(data)))
+    try:
+        encode_fields(FIELDS, values, writer)
+    except FullError:
+        raise AssertionError("encoding takes more room than what was decoded")
+    used = bytes(writer.buf[: writer.size()])
+    number = struct.unpack(">d", used[-8:])[0]
+    if not math.isnan(number) and used != data[: len(used)]:  # the octets of a NaN may change
+        raise AssertionError("decoded parameters are not what was decoded")
+
+
+def seeds() -> list[bytes]:
+    """Datagrams of a real device: where fuzzing starts."""
+    found = []
+    for name in ("secure_attach", "connect_rpc_relayed", "local_psk", "local_discovery", "push", "stream_echo"):
+        found += [bytes.fromhex(entry["hex"]) for entry in vector_files.capture(name)["datagrams"] if "hex" in entry]
+    return found
+
+
+TARGETS: dict[str, Target] = {
+    "packet": packet,
+    "payload": payload,
+    "opened": opened,
+    "legacy_header": legacy_header,
+    "parameters": parameters,
+}
