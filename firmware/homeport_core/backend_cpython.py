@@ -28,3 +28,8 @@ def encrypt_in_place(key: bytes, iv: bytes, data: memoryview) -> None:
 def decrypt_in_place(key: bytes, iv: bytes, data: memoryview) -> None:
     """AES-128-CBC over whole blocks."""
     data[:] = Cipher(AES(key), CBC(iv)).decryptor().update(data)
+
+
+def ct_equal(a: bytes | bytearray | memoryview, b: bytes | bytearray | memoryview) -> bool:
+    """Whether two octet strings are equal, in time that depends on their length only."""
+    return hmac.compare_digest(a, b)

@@ -43,3 +43,13 @@ def encrypt_in_place(key: bytes, iv: bytes, data: memoryview) -> None:
 def decrypt_in_place(key: bytes, iv: bytes, data: memoryview) -> None:
     """AES-128-CBC over whole blocks."""
     cryptolib.aes(key, _MODE_CBC, iv).decrypt(data, data)
+
+
+def ct_equal(a: bytes | bytearray | memoryview, b: bytes | bytearray | memoryview) -> bool:
+    """Whether two octet strings are equal, in time that depends on their length only."""
+    if len(a) != len(b):
+        return False
+    difference = 0
+    for i in range(len(a)):
+        difference |= a[i] ^ b[i]
+    return difference == 0

@@ -10,9 +10,21 @@ from homeport_core.packet import Context, Packet
 from homeport_core.spec import SUITE_AES, SUITE_NULL
 
 if MICROPYTHON:
-    from homeport_core.backend_micropython import Mac, decrypt_in_place, encrypt_in_place
+    from homeport_core.backend_micropython import Mac, ct_equal, decrypt_in_place, encrypt_in_place
 else:
-    from homeport_core.backend_cpython import Mac, decrypt_in_place, encrypt_in_place
+    from homeport_core.backend_cpython import Mac, ct_equal, decrypt_in_place, encrypt_in_place
+
+__all__ = [
+    "AesContext",
+    "Mac",
+    "NullContext",
+    "ct_equal",
+    "decrypt_in_place",
+    "encrypt_in_place",
+    "key_material",
+    "prf",
+    "prf_plus",
+]
 
 _CODE_LEN = const(2)
 _IV_LEN = const(16)
@@ -43,16 +55,6 @@ def prf_plus(key: bytes, seed: bytes, n: int) -> bytes:
 def key_material(nonces: bytes, seeds: bytes) -> bytes:
     """The 96 octets of a context; the nonces are the HMAC key, the seeds its message (core 3.2)."""
     return prf_plus(prf(nonces, seeds), nonces, _KEY_MATERIAL_LEN)
-
-
-def ct_equal(a: bytes | bytearray | memoryview, b: bytes | bytearray | memoryview) -> bool:
-    """Whether two octet strings are equal, in time that depends on their length only."""
-    if len(a) != len(b):
-        return False
-    difference = 0
-    for i in range(len(a)):
-        difference |= a[i] ^ b[i]
-    return difference == 0
 
 
 class AesContext(Context):
