@@ -1,0 +1,130 @@
+"""What a product decides about its stack: plain attributes with defaults, checked once when it is made."""
+
+from homeport_core.errors import ConfigError
+from homeport_core.spec import (
+    CLIENT_ID_MAX,
+    DEVICE_ID_MAX,
+    ENDPOINT_LEN,
+    PACKET_MAX,
+    PORT_CONTROLLER,
+    PORT_LOCAL,
+    PSK_LEN,
+)
+
+_ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-."
+_CONTROLLERS_MAX = 6
+# The largest packets a device must take and send: U_CONNECT with all payloads and a long client name.
+_PACKET_MIN = 400
+_PACKET_LIMIT = 1500
+
+# Loopback, the private networks and link-local addresses.
+PRIVATE_NETWORKS = (
+    (b"\x7f\x00\x00\x00", 8),
+    (b"\x0a\x00\x00\x00", 8),
+    (b"\xac\x10\x00\x00", 12),
+    (b"\xc0\xa8\x00\x00", 16),
+    (b"\xa9\xfe\x00\x00", 16),
+)
+
+
+class Config:
+    """Settings of one device. `Config(device_id, key, name=value, …)` raises ConfigError for a bad one."""
+
+    # Identity. Without a key (16 octets shared with the basestation) only local access is offered.
+    device_id = ""
+    key = b""
+    application_version = ""
+    url = ""
+    version = (0, 1, 0)
+    version_label = ""
+
+    # Where to register: resolve the device id, or this name; or use these endpoints (6 octets each).
+    controller_host = ""
+    controllers = ()
+    controller_port = PORT_CONTROLLER
+
+    # What the local socket offers (specification, core 6.5) and to which networks ((address, prefix bits), …).
+    discovery = True
+    local_clear = True
+    local_psk = True
+    legacy_rpc = False
+    local_port = PORT_LOCAL
+    local_networks = PRIVATE_NETWORKS
+
+    # Silence of the GSP: a poll each `alive_poll_ms`, loss at the `alive_polls`th (core 4.2).
+    alive_poll_ms = 13000
+    alive_polls = 5
+
+    # Sizes of fixed tables and buffers.
+    packet_max = PACKET_MAX
+    connections = 10
+    connections_per_source = 4
+    request_max = 200
+    response_max = 200
+    request_queue = 1
+    answers_kept = 4
+    replay_window = 64
+    event_max = 224
+    events = 4
+
+    # Features of the reference that can be left out.
+    client_names = True
+    many_ports = True
+    tcp_fallback = False
+    attach_statistics = True
+    # Names clients, addresses and traffic in the clear, so a product has to ask for it (core 14 row 22).
+    connection_statistics = False
+
+    def __init__(self, device_id: str, key: bytes = b"", **settings: object) -> None:
+        self.device_id = device_id
+        self.key = key
+        for name, value in settings.items():
+            if name.startswith("_") or not hasattr(Config, name):
+                raise ConfigError("no such setting: " + name)
+            setattr(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        if not 1 <= len(self.device_id) <= DEVICE_ID_MAX:
+            raise ConfigError("device id must have 1 to 40 characters", len(self.device_id))
+        for letter in self.device_id:
+            if letter not in _ID_LETTERS:
+                raise ConfigError("device id may hold a-z, 0-9, - and . only", letter)
+        if len(self.key) not in (0, PSK_LEN):
+            raise ConfigError("key must be 16 octets", len(self.key))
+        if len(self.controllers) > _CONTROLLERS_MAX:
+            raise ConfigError("at most 6 controllers", len(self.controllers))
+        for endpoint in self.controllers:
+            if len(endpoint) != ENDPOINT_LEN:
+                raise ConfigError("a controller is 6 octets: address and port", len(endpoint))
+        if len(self.application_version) > CLIENT_ID_MAX or len(self.url) > CLIENT_ID_MAX:
+            raise ConfigError("application version and url may have 64 characters")
+        if not _PACKET_MIN <= self.packet_max <= _PACKET_LIMIT:
+            raise ConfigError("packet_max must be 400 to 1500", self.packet_max)
+        if max(self.request_max, self.response_max) + 100 > self.packet_max:
+            raise ConfigError("request_max and response_max must leave 100 octets of packet_max")
+        for name in (
+            "connections",
+            "connections_per_source",
+            "request_queue",
+            "answers_kept",
+            "replay_window",
+            "events",
+        ):
+            if getattr(self, name) < 1:
+                raise ConfigError(name + " must be at least 1")
+
+    def is_on_link(self, address: bytes) -> bool:
+        """Whether an IPv4 address (or endpoint) belongs to one of the local networks."""
+        return any(_shares_prefix(address, network, bits) for network, bits in self.local_networks)
+
+
+def _shares_prefix(address: bytes, network: bytes, bits: int) -> bool:
+    for i in range(4):
+        left = bits - 8 * i
+        if left <= 0:
+            return True
+        mask = 0xFF if left >= 8 else 0xFF00 >> left & 0xFF
+        if address[i] & mask != network[i] & mask:
+            return False
+    return True

@@ -1,0 +1,47 @@
+"""Framing control: keep-alive and close of a connection (specification, core 5.8)."""
+
+from homeport_core.compat import const
+from homeport_core.payloads import u32
+from homeport_core.spec import FL_RESPONSE, FRAMING_CLOSE, FRAMING_CLOSE_OLD, FRAMING_KEEP_ALIVE
+
+from homeport_device.connection import CLOSING, CONNECTED
+from homeport_device.drops import MALFORMED, STATE, TAKEN, UNKNOWN
+
+_COMMAND_LEN = const(4)
+_KEEP_ALIVE_LEN = const(8)
+_CLOSE_ANSWER = b"\x00\x00\x00\x03"
+
+
+class Framing:
+    """Handler of tag 3. Answers are harmless to repeat, so a replayed packet gets its answer, but does nothing."""
+
+    __slots__ = ("_stack",)
+
+    def __init__(self, stack: object) -> None:
+        self._stack = stack
+
+    def data(self, now_ms: int, connection: object, packet: object, off: int, n: int, fresh: bool) -> int:
+        """One verified packet with the plaintext `packet.buf[off : off + n]`."""
+        if n < _COMMAND_LEN:
+            return MALFORMED
+        command = u32(packet.buf, off)
+        if command == FRAMING_KEEP_ALIVE:
+            if n < _KEEP_ALIVE_LEN:
+                return MALFORMED
+            if connection.state == CLOSING:
+                return STATE
+            if fresh:
+                connection.restart_timer(now_ms)
+            answer = bytes(packet.buf[off : off + _KEEP_ALIVE_LEN])
+        elif command in (FRAMING_CLOSE, FRAMING_CLOSE_OLD):
+            if fresh and connection.state == CONNECTED:
+                connection.close(now_ms)
+            answer = _CLOSE_ANSWER
+        else:
+            return UNKNOWN
+        self._stack.output.writer.reply_to(packet, FL_RESPONSE)
+        self._stack.send_data(connection, answer)
+        return TAKEN
+
+    def closed(self, connection: object) -> None:
+        """Nothing is kept for a connection."""

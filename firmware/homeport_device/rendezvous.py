@@ -1,0 +1,143 @@
+"""Finding a path to the client (specification, core 5.4, 5.5).
+
+Both ends send to each other's possible endpoints. A packet of sequence 0 asks, 1 answers and asks back, 2 answers;
+whoever gets a 1 or a 2 knows that the path works in both directions. Nothing here is authenticated: it only opens
+holes in NATs. The path is chosen by the client's first DATA packet, which ends the rendezvous.
+"""
+
+from homeport_core import ticks
+from homeport_core.compat import const
+from homeport_core.payloads import u32
+from homeport_core.spec import ENDPOINT_LEN, NAT_SYMMETRIC, PL_EP, PL_NONCE, PT_U_CONNECT
+
+from homeport_device.connection import timeout_for
+from homeport_device.drops import MALFORMED, RATE, TAKEN, UNKNOWN
+from homeport_device.output import REMOTE
+from homeport_device.rate import RateLimit
+
+_PERIOD_MS = const(1000)
+_DURATION_MS = const(5000)
+# A client behind a symmetric NAT may be at any port of its address.
+_PORTS_PERIOD_MS = const(50)
+_PORTS_AT_ONCE = const(10)
+_NEAR_PORTS = const(100)
+_PORT_MIN = const(1024)
+_SERIES_START = const(4567)
+_SERIES_FACTOR = const(13)
+# A symmetric client opens up to 50 sockets a second; an attacker who learnt the NSI gets no more than twice that.
+_ANSWERS_PER_S = const(100)
+
+_ASK = const(0)
+_ANSWER_AND_ASK = const(1)
+_ANSWER = const(2)
+
+
+class Ports:
+    """The ports to try around `base`: first its neighbours, then a series without end."""
+
+    __slots__ = ("_base", "_x", "tried")
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self._x = _SERIES_START
+        self.tried = 0
+
+    def next(self) -> int:
+        """The next port to try."""
+        n = self.tried
+        self.tried += 1
+        if n < _NEAR_PORTS:
+            step = -(n - 1) // 2 - 1 if n & 1 else n // 2 + 1
+            port = (self._base + step) & 0xFFFF
+            if port >= _PORT_MIN:
+                return port
+        while True:
+            self._x = self._x * _SERIES_FACTOR & 0xFFFF
+            if self._x >= _PORT_MIN:
+                return self._x
+
+
+class Rendezvous:
+    """One connection's search. `deadline_ms` is None when nothing is left to send."""
+
+    def __init__(
+        self, output: object, now_ms: int, nsi: bytes, private: bytes, global_: bytes, client_nat: int
+    ) -> None:
+        self._output = output
+        self._nsi = nsi
+        self._private = private
+        self._global = global_
+        self.client_nat = client_nat
+        self.ports = None
+        self._ends_ms = ticks.add(now_ms, _DURATION_MS)
+        self._ask_ms = now_ms
+        self._ports_ms = now_ms
+        self._answers = RateLimit(_ANSWERS_PER_S)
+        self._searching = True
+
+    def try_ports(self) -> None:
+        """Try many ports as well, when the client's NAT is symmetric."""
+        if self.client_nat == NAT_SYMMETRIC:
+            self.ports = Ports(self._global[4] << 8 | self._global[5])
+
+    @property
+    def deadline_ms(self) -> int:
+        if not self._searching:
+            return None
+        if self.ports is not None and ticks.diff(self._ports_ms, self._ask_ms) < 0:
+            return self._ports_ms
+        return self._ask_ms
+
+    @property
+    def is_over(self) -> bool:
+        """Concluded, out of time, or ended by the first DATA packet."""
+        return not self._searching
+
+    def end(self) -> None:
+        """Send no more; questions are still answered."""
+        self._searching = False
+
+    def timeout(self, now_ms: int) -> None:
+        """Ask at all endpoints that are due."""
+        if not self._searching:
+            return
+        if ticks.diff(now_ms, self._ends_ms) >= 0:
+            self.end()
+            return
+        if ticks.diff(now_ms, self._ask_ms) >= 0:
+            self._send(_ASK, REMOTE, self._private, None)
+            self._send(_ASK, REMOTE, self._global, None)
+            self._ask_ms = ticks.add(now_ms, _PERIOD_MS)
+        if self.ports is not None and ticks.diff(now_ms, self._ports_ms) >= 0:
+            for _ in range(_PORTS_AT_ONCE):
+                port = self.ports.next()
+                self._send(_ASK, REMOTE, self._global[:4] + port.to_bytes(2, "big"), None)
+            self._ports_ms = ticks.add(now_ms, _PORTS_PERIOD_MS)
+
+    def take(self, now_ms: int, connection: object, packet: object, socket: int, source: bytes) -> int:
+        """A rendezvous packet of this connection. The first conclusion sets the keep-alive time (core 5.5)."""
+        endpoint = packet.get(PL_EP)
+        if len(endpoint) != ENDPOINT_LEN:
+            return MALFORMED
+        if packet.seq > _ANSWER:
+            return UNKNOWN
+        if packet.seq != _ANSWER:
+            if not self._answers.allows(now_ms):
+                return RATE
+            self._send(packet.seq + 1, socket, source, endpoint)
+        if packet.seq != _ASK and self._searching:
+            self.end()
+            off = packet.find(PL_NONCE)
+            interval_ms = u32(packet.buf, off) if off >= 0 and packet.found_len == 4 else 0
+            connection.timeout_ms = timeout_for(interval_ms)
+            connection.restart_timer(now_ms)
+        return TAKEN
+
+    def _send(self, seq: int, socket: int, endpoint: bytes, own: bytes) -> None:
+        """EP is where this goes; a second EP tells the peer how it saw us, echoed from its packet."""
+        writer = self._output.writer
+        writer.begin(PT_U_CONNECT, self._nsi, seq)
+        writer.add(PL_EP, endpoint)
+        if own is not None:
+            writer.add(PL_EP, own)
+        self._output.send(socket, endpoint)

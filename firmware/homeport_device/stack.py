@@ -1,0 +1,308 @@
+"""The device's protocol stack: takes datagrams and time, hands packets to the port and requests to the application.
+
+    datagram(now_ms, socket, data, endpoint)    what arrived, from whom, on which socket
+    timeout(now_ms) / deadline_ms               when to call again, or None
+    resolved(now_ms, addresses)                 the answer to `port.resolve`
+
+A datagram is worked through in one order: socket and source, structure, connection, MAC, replay, padding, and only then
+does it act and move the peer's address. Until then nothing changes but a drop counter. Times are wrapping ticks
+(`homeport_core.ticks`). Buffers are made once.
+
+    port.send(socket, endpoint, buf, n)   port.resolve(name)   port.reopen()   port.local_endpoint() -> 6 octets
+    app.connection_allowed(connection)    app.psk_for(key_id, client_id, fingerprint) -> (psk, fingerprint) or None
+    app.request(request, reader, writer) -> AER code           app.dropped(request)
+    app.opened(connection)   app.closed(connection)            app.remote_enabled()
+"""
+
+from homeport_core import ticks
+from homeport_core.compat import const
+from homeport_core.errors import AuthError, ConfigError, MalformedError
+from homeport_core.legacy import is_legacy
+from homeport_core.packet import Packet
+from homeport_core.spec import (
+    ENDPOINT_LEN,
+    FL_RESPONSE,
+    PL_EP,
+    PL_IPX,
+    PT_DATA,
+    PT_U_ALIVE,
+    PT_U_ATTACH,
+    PT_U_CONNECT,
+    PT_U_CONNECT_PSK,
+    PT_U_INVITE,
+    PT_U_VERIFY_PSK,
+    TAG_FRAMING,
+    TAG_RPC,
+)
+
+from homeport_device.attach import Attach
+from homeport_device.connect import Connect
+from homeport_device.connection import CLOSING, CONNECTED, CONNECTING, FIRST_DATA, VERIFYING, Connections
+from homeport_device.drops import AUTH, MALFORMED, OFF, REASONS, SOURCE, STATE, UNKNOWN
+from homeport_device.event import Events
+from homeport_device.framing import Framing
+from homeport_device.local import Local
+from homeport_device.output import LOCAL, REMOTE, Output
+from homeport_device.psk import Psk
+from homeport_device.rpc import Rpc
+from homeport_device.statistics import Reports
+
+_FIRST_WORD_LEN = const(4)
+
+
+class Stack:
+    """One device. `counters[reason]` counts datagrams by what became of them (`drops`)."""
+
+    def __init__(self, config: object, rng: object, port: object, app: object) -> None:
+        self.config = config
+        self.rng = rng
+        self.app = app
+        self.counters = [0] * REASONS
+        self.output = Output(port, rng, config.packet_max)
+        self.connections = Connections(config, rng)
+        self.reports = Reports(config, port, self.output)
+        self.events = Events(config.events, config.event_max)
+        self.attach = Attach(config, rng, port, self.output, self.connections, self.reports, self.events)
+        self.rpc = Rpc(self, PT_DATA)
+        self._connect = Connect(self)
+        self._local = Local(self)
+        self._psk = Psk(self)
+        self._tags = [(TAG_RPC, TAG_RPC, self.rpc), (TAG_FRAMING, TAG_FRAMING, Framing(self))]
+        self._rx = bytearray(config.packet_max)
+        self._packet = Packet()
+        self._remote_wanted = True
+        self._now_ms = 0
+
+    # The application's side
+
+    @property
+    def state(self) -> int:
+        """The registration's state: IDLE … ATTACHED of `attach`."""
+        return self.attach.state
+
+    def start(self, now_ms: int) -> None:
+        """Begin: registration follows at the next timeout, unless remote access is off."""
+        self._now_ms = now_ms
+        self._follow_switch(now_ms)
+
+    def set_remote(self, enabled: bool) -> None:
+        """The product's own master switch, beside the system permission that `app.remote_enabled()` tells.
+
+        With either off nothing leaves or enters through the remote socket. A change takes effect when the
+        datagram in work has been answered: at the next input or timeout, which is due at once.
+        """
+        self._remote_wanted = enabled
+
+    def publish_event(self, data: bytes) -> None:
+        """Hand an event to the basestation with the next alive response. Raises FullError."""
+        self.events.publish(data)
+
+    def register_tags(self, first: int, last: int, handler: object) -> None:
+        """Give DATA packets with these tags to `handler`, which has the methods of `Framing`.
+
+        `handler.data(now_ms, connection, packet, off, n, fresh)` gets a verified packet and where its plaintext
+        is, and returns a reason of `drops`; `fresh` is false for a replay, which must change nothing.
+        `handler.closed(connection)` ends what it keeps. Raises ConfigError when a tag is taken.
+        """
+        for taken_first, taken_last, _ in self._tags:
+            if first <= taken_last and taken_first <= last:
+                raise ConfigError("tag has a handler already", first)
+        self._tags.append((first, last, handler))
+
+    # Input
+
+    def datagram(self, now_ms: int, socket: int, data: bytes, endpoint: bytes) -> None:
+        """Work through one datagram from `endpoint` (6 octets). Never raises for what is in it."""
+        self._now_ms = now_ms
+        self._follow_switch(now_ms)
+        reason = self._receive(now_ms, socket, data, endpoint)
+        self.counters[reason] += 1
+
+    def timeout(self, now_ms: int) -> None:
+        """Do all that is due."""
+        self._now_ms = now_ms
+        self._follow_switch(now_ms)
+        self.attach.timeout(now_ms)
+        for connection in self.connections.slots:
+            if connection is not None:
+                self._tick(now_ms, connection)
+
+    def resolved(self, now_ms: int, addresses: list) -> None:
+        """What `port.resolve` found: IPv4 addresses (4 octets each), or None."""
+        self._now_ms = now_ms
+        self._follow_switch(now_ms)
+        self.attach.resolved(now_ms, addresses)
+
+    @property
+    def deadline_ms(self) -> int:
+        """When `timeout` has to be called, as ticks; None for never."""
+        if self._remote_wanted_now() == self.output.silent:
+            return self._now_ms
+        deadline = self.attach.deadline_ms
+        for connection in self.connections.slots:
+            if connection is not None:
+                deadline = _sooner(deadline, connection.deadline_ms)
+                if connection.rendezvous is not None:
+                    deadline = _sooner(deadline, connection.rendezvous.deadline_ms)
+                if connection.owes_open_report:
+                    deadline = self._now_ms
+        return deadline
+
+    # Output for handlers
+
+    def send_data(self, connection: object, plaintext: bytes | bytearray | memoryview) -> int:
+        """Seal `plaintext` into the DATA packet begun in `output.writer` and send it to the peer; returns its size."""
+        n = self.output.seal(connection.context, plaintext)
+        self.send_again(connection, self.output.writer.buf, n)
+        return n
+
+    def send_clear(self, connection: object) -> None:
+        """Send the DATA packet begun in `output.writer` as it is."""
+        self.send_again(connection, self.output.writer.buf, self.output.writer.finish())
+
+    def send_again(self, connection: object, buf: bytes | bytearray, n: int) -> None:
+        """Send a complete packet to the peer."""
+        connection.traffic.count_sent(n)
+        self.output.send_copy(connection.socket, connection.peer, buf, n)
+
+    def release(self, now_ms: int, connection: object) -> None:
+        """Free a connection: pending requests are dropped, handlers and application told."""
+        if connection not in self.connections.slots:
+            return
+        self.connections.remove(connection)
+        for _, _, handler in self._tags:
+            handler.closed(connection)
+        if connection.state in (CONNECTED, CLOSING):
+            self.app.closed(connection)
+            self.reports.connection_closed(now_ms, connection, self.attach)
+
+    # Steps
+
+    def _receive(self, now_ms: int, socket: int, data: bytes, endpoint: bytes) -> int:
+        n = len(data)
+        if n > len(self._rx) or len(endpoint) != ENDPOINT_LEN:
+            return MALFORMED
+        if socket == REMOTE and self.output.silent:
+            return OFF
+        if socket == LOCAL:
+            if not self.config.is_on_link(endpoint):
+                return SOURCE
+            if n >= _FIRST_WORD_LEN and is_legacy(data):
+                return self._local.take(now_ms, data, endpoint)
+        self._rx[:n] = data
+        try:
+            self._packet.decode_from(self._rx, n)
+        except MalformedError:
+            return MALFORMED
+        if self._packet.type == PT_DATA:
+            return self._take_data(now_ms, socket, endpoint)
+        if socket == LOCAL:
+            return self._take_local(now_ms, endpoint)
+        return self._take_remote(now_ms, endpoint)
+
+    def _take_remote(self, now_ms: int, source: bytes) -> int:
+        packet = self._packet
+        if packet.type == PT_U_ALIVE:
+            return self.attach.take_alive(now_ms, packet, source)
+        if packet.type == PT_U_ATTACH:
+            return self.attach.take_attach(now_ms, packet, source)
+        if packet.type == PT_U_INVITE:
+            return self.attach.take_invite_answer(now_ms, packet, source)
+        if packet.type == PT_U_CONNECT:
+            if source == self.attach.gsp:
+                return self._connect.introduce(now_ms, packet, source)
+            return self._take_rendezvous(now_ms, REMOTE, source)
+        return UNKNOWN
+
+    def _take_local(self, now_ms: int, source: bytes) -> int:
+        packet = self._packet
+        if packet.type == PT_U_CONNECT:
+            if packet.first == PL_IPX:
+                return self._connect.take_local(now_ms, packet, source)
+            return self._take_rendezvous(now_ms, LOCAL, source)
+        if packet.type == PT_U_CONNECT_PSK:
+            return self._psk.take_connect(now_ms, packet, source)
+        if packet.type == PT_U_VERIFY_PSK:
+            return self._psk.take_verify(packet, source)
+        return UNKNOWN
+
+    def _take_rendezvous(self, now_ms: int, socket: int, source: bytes) -> int:
+        packet = self._packet
+        connection = self.connections.find(packet.sp)
+        if packet.first != PL_EP or packet.flags & FL_RESPONSE:
+            return STATE
+        if connection is None or connection.rendezvous is None:
+            return UNKNOWN
+        return connection.rendezvous.take(now_ms, connection, packet, socket, source)
+
+    def _take_data(self, now_ms: int, socket: int, source: bytes) -> int:
+        """DATA: verified, then given to the handler of its tag. The path follows fresh packets only."""
+        packet = self._packet
+        connection = self.connections.find(packet.sp)
+        if connection is None:
+            return UNKNOWN
+        if packet.flags & FL_RESPONSE or connection.state == VERIFYING:
+            return STATE
+        # Local connections stay at the local socket; without keys, an address is all that tells a client.
+        if connection.is_local and (socket != LOCAL or not connection.is_psk and source != connection.peer):
+            return SOURCE
+        try:
+            connection.context.verify(packet)
+            fresh = connection.seen is None or not connection.seen.seen(packet.mac())
+            off, n = connection.context.decrypt_in_place(packet)
+        except AuthError:
+            return AUTH
+        if fresh:
+            self._follow_peer(now_ms, connection, packet, socket, source)
+            connection.traffic.count_received(n)
+        tag = TAG_RPC if packet.tag is None else packet.tag
+        for first, last, handler in self._tags:
+            if first <= tag <= last:
+                return handler.data(now_ms, connection, packet, off, n, fresh)
+        return UNKNOWN
+
+    def _follow_peer(self, now_ms: int, connection: object, packet: object, socket: int, source: bytes) -> None:
+        if connection.seen is not None:
+            connection.seen.add(packet.mac())
+        if connection.state == CONNECTING:
+            connection.enter(FIRST_DATA)
+            connection.owes_open_report = self.config.connection_statistics and not connection.is_local
+            if connection.rendezvous is not None:
+                connection.rendezvous.end()
+            self.app.opened(connection)
+        connection.socket = socket
+        connection.peer = source
+
+    def _tick(self, now_ms: int, connection: object) -> None:
+        if ticks.diff(now_ms, connection.deadline_ms) >= 0:
+            self.release(now_ms, connection)
+            return
+        if connection.rendezvous is not None:
+            connection.rendezvous.timeout(now_ms)
+        if connection.owes_open_report:
+            connection.owes_open_report = False
+            self.reports.connection_opened(now_ms, connection, self.attach)
+
+    def _remote_wanted_now(self) -> bool:
+        return bool(self.config.key) and self._remote_wanted and self.app.remote_enabled()
+
+    def _follow_switch(self, now_ms: int) -> None:
+        """The master switch: silence first, then forget all that is remote; or begin to register."""
+        wanted = self._remote_wanted_now()
+        if wanted != self.output.silent:
+            return
+        self.output.silent = not wanted
+        if wanted:
+            self.attach.start(now_ms)
+            return
+        self.attach.stop()
+        for connection in list(self.connections.slots):
+            if connection is not None and not connection.is_local:
+                self.release(now_ms, connection)
+
+
+def _sooner(a: int, b: int) -> int:
+    """The earlier of two ticks, either of which may be None."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a if ticks.diff(a, b) < 0 else b
