@@ -1,0 +1,8 @@
+"""Clients: profiles, and connections to devices over the local network, peer to peer or relayed."""
+
+from homeport.client.client import Client, Psk
+from homeport.client.device import Device
+from homeport.client.interface import Interface
+from homeport.client.profile import Profile
+
+__all__ = ["Client", "Device", "Interface", "Profile", "Psk"]

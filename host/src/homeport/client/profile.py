@@ -77,11 +77,6 @@ class Profile:
         return self.certificate.public_bytes(Encoding.PEM)
 
     @property
-    def private_key_pem(self) -> bytes:
-        """The private key, unencrypted: for a TLS library that wants it so, never for a file or a log."""
-        return _key_pem(self.private_key, NoEncryption())
-
-    @property
     def basestation_address(self) -> tuple[str, int]:
         """Host and port of the gate; raise ConfigError when the profile names none."""
         if self.basestation is None:

@@ -1,0 +1,253 @@
+"""The client for asyncio: finds devices, connects to them over whatever path works, and shares one gate link.
+
+    async with Client(Profile.load(home, "me"), home) as client:
+        async with await client.connect("demo.example.org") as device:
+            state = await device.call("heatpump_get_full_state.json")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from homeport_core.spec import NAT_UNKNOWN, PORT_LOCAL
+
+from homeport import gate_messages, wire
+from homeport.client.broadcast import local_host_towards, search_endpoints
+from homeport.client.builtin import BUILTIN
+from homeport.client.clear import ClearOpening
+from homeport.client.device import Device
+from homeport.client.discovery import Discovery, Found
+from homeport.client.gate import GateLink
+from homeport.client.home import cached_interface, check_device_id
+from homeport.client.hub import Hub
+from homeport.client.interface import MAX_XML_LEN, Interface
+from homeport.client.introduced import IntroducedOpening, Introduction
+from homeport.client.opening import Opening
+from homeport.client.paths import PathKind
+from homeport.client.probe import Probe, Probed
+from homeport.client.profile import Profile
+from homeport.client.psk import PskOpening
+from homeport.client.race import first_of, not_found
+from homeport.client.refusals import notify_error
+from homeport.client.session import Session
+from homeport.errors import ConfigError
+
+DISCOVERY_MS = 1_500
+_NAT_OPEN = 2
+_REMOTE_KINDS = {
+    "auto": frozenset((PathKind.DIRECT, PathKind.RELAY)),
+    "direct": frozenset((PathKind.DIRECT,)),
+    "relay": frozenset((PathKind.RELAY,)),
+}
+_TARGET = re.compile(r"(?P<id>[^@]+)(?:@(?P<address>.+))?")
+
+
+@dataclass(frozen=True)
+class Psk:
+    """A pre-shared key for local connections: 16 bytes, and the 16 bytes that name it."""
+
+    key_id: bytes
+    key: bytes = field(repr=False)
+
+
+class Client:
+    """Opens connections for one profile. Use `open` and `close`, or `async with`."""
+
+    def __init__(
+        self,
+        profile: Profile,
+        home: Path | None = None,
+        *,
+        local_port: int = PORT_LOCAL,
+        search: list[wire.Address] | None = None,
+    ) -> None:
+        """`home` is where interface files of known devices are; `search` replaces the broadcast addresses."""
+        self.profile = profile
+        self._home = home
+        self._local_port = local_port
+        self._search = search
+        self._hub = Hub()
+        self._link: GateLink | None = None
+        self._devices: set[Device] = set()
+
+    async def open(self) -> None:
+        """Bind the UDP socket. Raises OSError."""
+        self._hub.open()
+
+    async def close(self) -> None:
+        """Close all connections, the gate link and the socket."""
+        await asyncio.gather(*(device.close() for device in list(self._devices)))
+        if self._link is not None:
+            await self._link.close()
+        self._hub.close()
+
+    async def __aenter__(self) -> Client:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def discover(
+        self, device_id: str | None = None, timeout_ms: int = DISCOVERY_MS, address: wire.Address | None = None
+    ) -> list[Found]:
+        """The devices that answer on the local network (or at `address`), each once.
+
+        With a `device_id` it returns at the first answer.
+        """
+        if address is not None:
+            endpoints = [wire.endpoint(address)]
+        elif self._search is not None:
+            endpoints = [wire.endpoint(one) for one in self._search]
+        else:
+            endpoints = search_endpoints(self._local_port)
+        found: dict[str, Found] = {}
+        first = asyncio.Event()
+
+        def on_found(one: Found) -> None:
+            found.setdefault(one.device_id, one)
+            if device_id is not None:
+                first.set()
+
+        discovery = Discovery(device_id, endpoints, secrets.token_bytes(8))
+        self._hub.add(discovery, on_found)
+        try:
+            async with asyncio.timeout(timeout_ms / 1000):
+                await first.wait()
+        except TimeoutError:
+            pass  # the time for answers is over
+        finally:
+            self._hub.remove(discovery)
+        return list(found.values())
+
+    async def connect(
+        self, target: str, path: str = "auto", *, interface: Interface | None = None, psk: Psk | None = None
+    ) -> Device:
+        """Connect to `ID` or, on the local network, `ID@HOST:PORT`.
+
+        `path` is auto, local, direct or relay. `auto` tries all at once; what is encrypted is preferred. With `psk`
+        a local connection is made under that key only.
+
+        Raises ConnectFailed, DeviceOffline, NotPaired, GateError, RefusedError, ConfigError.
+        """
+        device_id, address = parse_target(target, self._local_port)
+        if path not in ("auto", "local", "direct", "relay"):
+            raise ConfigError(f"no path {path!r}: expected auto, local, direct or relay")
+        if address is not None and path in ("direct", "relay"):
+            raise ConfigError(f"the path {path!r} goes through the basestation: give the device without an address")
+        if interface is None:
+            interface = self._known_interface(device_id)
+        if path == "local" or address is not None:
+            device = await self._connect_local(device_id, address, psk)
+        elif path == "auto":
+            device = await first_of(
+                self._connect_local(device_id, None, psk), self._connect_remote(device_id, _REMOTE_KINDS["auto"])
+            )
+        else:
+            device = await self._connect_remote(device_id, _REMOTE_KINDS[path])
+        device.interface = interface
+        return device
+
+    # Paths
+
+    async def _connect_local(self, device_id: str, address: wire.Address | None, psk: Psk | None) -> Device:
+        if address is None:
+            found = await self.discover(device_id)
+            if not found:
+                raise not_found(device_id)
+            endpoint = found[0].endpoint
+        else:
+            endpoint = await _resolve(address)
+        name, fingerprint = self.profile.name, self.profile.fingerprint
+        opening: Opening
+        if psk is None:
+            opening = ClearOpening(endpoint, name, fingerprint, secrets.token_bytes)
+        else:
+            opening = PskOpening(
+                endpoint, device_id, name, fingerprint, psk.key_id, psk.key, secrets.token_bytes
+            )
+        return await self._open_session(device_id, opening)
+
+    async def _connect_remote(self, device_id: str, kinds: frozenset[PathKind]) -> Device:
+        link = self._gate()
+        direct = PathKind.DIRECT in kinds
+        hello = await link.hello()
+        private, public, token = await self._own_endpoints(hello) if direct else (None, None, None)
+        nat = _NAT_OPEN if public is not None and public == private else NAT_UNKNOWN
+        answer = await link.connect(device_id, private, token, nat, direct)
+        if isinstance(answer, gate_messages.Refused):
+            raise notify_error(answer.code, answer.reason)
+        introduction = Introduction(
+            answer.nsi, answer.key, answer.gsp, answer.device_private, answer.device_global, answer.device_nat
+        )
+        return await self._open_session(
+            device_id,
+            IntroducedOpening(introduction, kinds, secrets.token_bytes),
+            answer.nsi,
+        )
+
+    async def _open_session(self, device_id: str, opening: Opening, nsi: bytes | None = None) -> Device:
+        def on_closed() -> None:
+            self._devices.discard(device)
+            if nsi is not None and self._link is not None:
+                self._link.disconnect(nsi)
+
+        device = Device(device_id, Session(opening, secrets.token_bytes), self._hub, on_closed)
+        self._devices.add(device)
+        await device.open()
+        return device
+
+    # The basestation
+
+    def _gate(self) -> GateLink:
+        if self._link is None:
+            self._link = GateLink(self.profile)
+        return self._link
+
+    async def _own_endpoints(self, hello: gate_messages.Hello) -> tuple[bytes | None, bytes | None, bytes | None]:
+        """Our LAN endpoint, our public endpoint, and the token by which the basestation knows the latter."""
+        host = local_host_towards(hello.gsp)
+        private = wire.endpoint((host, self._hub.port)) if host is not None else None
+        probe = Probe(hello.probe_id, hello.probe_key, hello.gsp, secrets.token_bytes)
+        result: asyncio.Future[Probed] = asyncio.get_running_loop().create_future()
+        self._hub.add(probe, result.set_result)
+        try:
+            public = (await result).endpoint
+        finally:
+            self._hub.remove(probe)
+        return private, public, probe.token if public is not None else None
+
+    def _known_interface(self, device_id: str) -> Interface:
+        xml = cached_interface(self._home, device_id, MAX_XML_LEN) if self._home is not None else None
+        return BUILTIN if xml is None else Interface.parse(xml).extended_by(BUILTIN)
+
+
+def parse_target(text: str, default_port: int = PORT_LOCAL) -> tuple[str, wire.Address | None]:
+    """Split `ID`, `ID@HOST` or `ID@HOST:PORT`. Raises ConfigError."""
+    match = _TARGET.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"not a device: {text[:80]!r}; expected ID or ID@HOST:PORT")
+    device_id = check_device_id(match["id"])
+    if match["address"] is None:
+        return device_id, None
+    try:
+        return device_id, wire.parse_address(match["address"], default_port)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+async def _resolve(address: wire.Address) -> bytes:
+    import socket
+
+    try:
+        infos = await asyncio.get_running_loop().getaddrinfo(
+            *address, family=socket.AF_INET, type=socket.SOCK_DGRAM
+        )
+    except OSError as error:
+        raise ConfigError(f"cannot find the address of {address[0]!r}: {error.strerror}") from error
+    host, port = infos[0][4][:2]
+    return wire.endpoint((str(host), int(port)))

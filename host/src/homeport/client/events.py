@@ -1,0 +1,49 @@
+"""Facts that a session reports (`Session.next_event`), in the order in which they happened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from homeport_core.errors import HomeportError
+
+from homeport.client.paths import Path
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The device has answered on `path`; requests flow from now on."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class PathChanged:
+    """The connection lives on, on another path."""
+
+    path: Path
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The device answered the request `request_id` (from `Session.request`) with these parameters."""
+
+    request_id: int
+    payload: bytes
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The request `request_id` came to nothing: RefusedError (exception of the device), Timeout or the end."""
+
+    request_id: int
+    error: HomeportError
+
+
+@dataclass(frozen=True)
+class Closed:
+    """The session is over; `error` is None when it was we who closed it. Always the last event."""
+
+    error: HomeportError | None
+
+
+Event = Opened | PathChanged | Answered | Failed | Closed

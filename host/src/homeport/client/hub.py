@@ -1,0 +1,184 @@
+"""The adapter between the machines and one UDP socket: feed, send, hand out events, keep one timer.
+
+All machines of a client share the socket, so that one probe tells the public endpoint of every connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from homeport import wire
+from homeport.errors import StateError
+
+_READ_MAX = 2048  # larger than any packet: a cut one fails its length check
+_BURST = 64  # datagrams taken in one go before other tasks get their turn
+
+# What a send may meet that loses one datagram and nothing else; retransmission deals with it.
+_TRANSIENT = {
+    errno.EAGAIN, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOBUFS, errno.EPERM,
+    errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL, errno.ENETDOWN, errno.EHOSTDOWN,
+}  # fmt: skip
+
+
+class Machine(Protocol):
+    """A session, a probe or a discovery."""
+
+    @property
+    def nsis(self) -> tuple[bytes, ...]:
+        """NSIs whose packets it gets; without any it is offered what nobody else wants."""
+
+    @property
+    def deadline_ms(self) -> int | None: ...
+
+    def start(self, now_ms: int) -> None: ...
+
+    def datagram(self, now_ms: int, data: bytes, source: bytes) -> None: ...
+
+    def timeout(self, now_ms: int) -> None: ...
+
+    def datagrams(self) -> list[tuple[bytes, bytes]]: ...
+
+    def next_event(self) -> Any: ...
+
+
+def now_ms() -> int:
+    """The time that machines are given."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Hub:
+    """Runs machines on the running event loop. Use `open` and `close`, or `async with`."""
+
+    def __init__(self) -> None:
+        self.drops: Counter[str] = Counter()
+        self._sock: socket.socket | None = None
+        self._machines: dict[Machine, Callable[[Any], None]] = {}
+        self._nsis: dict[Machine, tuple[bytes, ...]] = {}
+        self._by_nsi: dict[bytes, Machine] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def port(self) -> int:
+        """The port of the socket."""
+        if self._sock is None:
+            raise StateError("the client is not open")
+        return int(self._sock.getsockname()[1])
+
+    def open(self, host: str = "0.0.0.0", port: int = 0) -> None:
+        """Bind the socket. Raises OSError."""
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            sock.bind((host, port))
+        except OSError:
+            sock.close()
+            raise
+        self._sock = sock
+        asyncio.get_running_loop().add_reader(sock, self._readable)
+
+    def close(self) -> None:
+        """Drop all machines and the socket."""
+        if self._sock is not None:
+            asyncio.get_running_loop().remove_reader(self._sock)
+            self._sock.close()
+            self._sock = None
+        if self._timer is not None:
+            self._timer.cancel()
+        self._machines.clear()
+        self._nsis.clear()
+        self._by_nsi.clear()
+
+    def add(self, machine: Machine, on_event: Callable[[Any], None]) -> None:
+        """Start a machine; its events go to `on_event` until it is removed."""
+        self._machines[machine] = on_event
+        self._nsis[machine] = ()
+        machine.start(now_ms())
+        self.flush(machine)
+
+    def remove(self, machine: Machine) -> None:
+        """Forget a machine; harmless when it is not there."""
+        if self._machines.pop(machine, None) is not None:
+            for nsi in self._nsis.pop(machine):
+                self._by_nsi.pop(nsi, None)
+
+    def flush(self, machine: Machine) -> None:
+        """After a call to `machine`: send what it wants, hand out its events, set the timer."""
+        self._step(machine)
+        self._arm()
+
+    def _step(self, machine: Machine) -> None:
+        nsis = machine.nsis
+        if nsis != self._nsis.get(machine, nsis):
+            for nsi in self._nsis[machine]:
+                self._by_nsi.pop(nsi, None)
+            self._by_nsi.update(dict.fromkeys(nsis, machine))
+            self._nsis[machine] = nsis
+        for data, endpoint in machine.datagrams():
+            self._send(data, endpoint)
+        while (event := machine.next_event()) is not None:
+            on_event = self._machines.get(machine)
+            if on_event is None:
+                return
+            on_event(event)
+
+    def _send(self, data: bytes, endpoint: bytes) -> None:
+        if self._sock is None:
+            return
+        try:
+            self._sock.sendto(data, wire.address(endpoint))
+        except OSError as error:
+            if error.errno not in _TRANSIENT:
+                raise
+            self.drops[errno.errorcode[error.errno]] += 1
+
+    def _readable(self) -> None:
+        for _ in range(_BURST):
+            if self._sock is None:
+                return
+            try:
+                data, address = self._sock.recvfrom(_READ_MAX)
+            except BlockingIOError:
+                break
+            except OSError as error:  # an ICMP error for something we sent
+                self.drops[errno.errorcode.get(error.errno or 0, "error")] += 1
+                continue
+            self._route(data, wire.endpoint(address))
+        self._arm()
+
+    def _route(self, data: bytes, source: bytes) -> None:
+        machine = self._by_nsi.get(data[:4]) or self._by_nsi.get(data[4:8])
+        now = now_ms()
+        targets = [machine] if machine is not None else [m for m, nsis in self._nsis.items() if not nsis]
+        if not targets:
+            self.drops["unknown"] += 1
+        for target in targets:
+            target.datagram(now, data, source)
+            self._step(target)
+
+    def _arm(self) -> None:
+        deadline = min(
+            (m.deadline_ms for m in self._machines if m.deadline_ms is not None), default=None
+        )
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            delay_s = max(0, deadline - now_ms()) / 1000
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._timeout)
+
+    def _timeout(self) -> None:
+        self._timer = None
+        now = now_ms()
+        for machine in list(self._machines):
+            deadline = machine.deadline_ms
+            if deadline is not None and now >= deadline:
+                machine.timeout(now)
+                self._step(machine)
+        self._arm()

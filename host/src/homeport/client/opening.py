@@ -1,0 +1,68 @@
+"""What the ways of opening a connection have in common; the session drives one of them.
+
+`clear.ClearOpening` and `psk.PskOpening` talk to the device's local port, `introduced.IntroducedOpening` begins
+with what the gate said. Each ends in an NSI, a context, and candidate paths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from homeport_core.errors import HomeportError
+from homeport_core.packet import Context, Packet
+
+from homeport.client.paths import Candidates, Path
+
+Rng = Callable[[int], bytes]
+
+# Above what devices assign (core 1.5), and never what a legacy response begins with (0x0080…, 0x00C0…).
+_OWN_NSI_BIT = 0x80
+
+
+def random_nsi(rng: Rng) -> bytes:
+    """An NSI of our own choosing."""
+    octets = rng(4)
+    return bytes((octets[0] | _OWN_NSI_BIT,)) + octets[1:]
+
+
+class Opening(Protocol):
+    """A way of opening a connection, sans I/O."""
+
+    cp: bytes
+    sp: bytes  # empty until the device has said it
+    context: Context | None
+    candidates: Candidates
+    out: list[tuple[bytes, bytes]]  # (datagram, endpoint) to send; the session drains it
+    error: HomeportError | None  # set when no candidate is left and none will come
+
+    @property
+    def nsis(self) -> tuple[bytes, ...]:
+        """The NSIs of this connection that no other connection of ours can have."""
+
+    @property
+    def proves_path(self) -> bool:
+        """False when a keep-alive has to show that a path carries authentic packets."""
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the device is known not to run repeated requests twice."""
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When to call `timeout`."""
+
+    def start(self, now_ms: int) -> None:
+        """Send the first packets."""
+
+    def packet(self, now_ms: int, packet: Packet, source: bytes) -> None:
+        """Take a packet that is not DATA. Raises ProtocolError for one that is wrong."""
+
+    def timeout(self, now_ms: int) -> None:
+        """The deadline has come."""
+
+    def choose(self, now_ms: int, current: Path | None) -> Path | None:
+        """The path to use now, if there is one better than `current`."""
+
+    def abandon(self, now_ms: int) -> None:
+        """The session is given up before it was open."""

@@ -1,0 +1,412 @@
+"""One connection to one device, sans I/O: from the first packet to the last (specification, core 5, 6, 7 and 10).
+
+    OPENING     the opening (clear, PSK or introduced) talks to the device until it offers a path
+    COMMITTING  a keep-alive goes out on that path; its verified echo proves the path and makes the device use it
+    OPEN        requests flow; a keep-alive each 5 s; a dead or a better path leads back to COMMITTING
+    CLOSING     command 3 has been sent; the echo, or 300 ms, ends it
+    CLOSED
+
+Replays need no memory here: an answer counts only while a request with its NSI.cp and seq is in flight, an echo only
+once for a counter that we sent, and NSI.cp changes when seq has gone round, so no pair is ever used twice.
+Packets are identified by keys, not by where they come from; only the null suite, which has none, insists on it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from enum import Enum, auto
+
+from homeport_core.errors import HomeportError, ProtocolError, StateError, Timeout
+from homeport_core.packet import Context, Packet
+from homeport_core.payloads import parse_notify, u32
+from homeport_core.spec import (
+    FL_EXCEPTION,
+    FL_RESPONSE,
+    FRAMING_CLOSE,
+    FRAMING_KEEP_ALIVE,
+    IV_LEN,
+    NOTIFY_MICRO_ACK,
+    PL_NOTIFY,
+    PT_DATA,
+    PT_U_CONNECT,
+    PT_U_CONNECT_PSK,
+    PT_U_VERIFY_PSK,
+    SUITE_NULL,
+    TAG_FRAMING,
+    TAG_RPC,
+)
+
+from homeport.client import frames
+from homeport.client.events import Answered, Closed, Event, Failed, Opened, PathChanged
+from homeport.client.keepalive import RETRY_MS, TRIES, KeepAlive
+from homeport.client.opening import Opening, Rng, random_nsi
+from homeport.client.paths import Path
+from homeport.client.refusals import exception_error
+from homeport.client.requests import SEQ_SPAN, Request, Requests, Retry
+from homeport.errors import DeviceOffline
+
+COMMIT_RETRY_MS = 500
+CLOSE_RETRY_MS = 100
+CLOSE_TRIES = 3
+MAX_IN_FLIGHT = 16  # more wait in our queue: small devices hold few requests
+MAX_WAITING = 1_000
+_FIRST_SEQ = 100
+
+
+class State(Enum):
+    """See the module."""
+
+    OPENING = auto()
+    COMMITTING = auto()
+    OPEN = auto()
+    CLOSING = auto()
+    CLOSED = auto()
+
+
+TRANSITIONS = {
+    State.OPENING: {State.COMMITTING, State.OPEN, State.CLOSED},
+    State.COMMITTING: {State.COMMITTING, State.OPEN, State.OPENING, State.CLOSING, State.CLOSED},
+    State.OPEN: {State.COMMITTING, State.CLOSING, State.CLOSED},
+    State.CLOSING: {State.CLOSED},
+    State.CLOSED: set[State](),
+}
+
+
+class _Waiting:
+    """A request that is not sent yet."""
+
+    __slots__ = ("expires_at_ms", "payload", "request_id", "retry")
+
+    def __init__(self, request_id: int, payload: bytes, retry: Retry, expires_at_ms: int) -> None:
+        self.request_id = request_id
+        self.payload = payload
+        self.retry = retry
+        self.expires_at_ms = expires_at_ms
+
+
+class Session:
+    """Feed it datagrams and time, drain `datagrams()` and `next_event()`, call `timeout` at `deadline_ms`."""
+
+    def __init__(self, opening: Opening, rng: Rng) -> None:
+        self.opening = opening
+        self.state = State.OPENING
+        self.path: Path | None = None
+        self.drops: Counter[str] = Counter()
+        self._rng = rng
+        self._events: deque[Event] = deque()
+        self._out: list[tuple[bytes, bytes]] = []
+        self._keep_alive = KeepAlive()
+        self._requests = Requests()
+        self._waiting: deque[_Waiting] = deque()
+        self._next_request_id = 1
+        self._cp = opening.cp
+        self._seq = _FIRST_SEQ
+        self._announced: Path | None = None  # the path that the user was told of
+        self._closes_left = 0
+        self._close_at_ms: int | None = None
+
+    # What the adapter does
+
+    def start(self, now_ms: int) -> None:
+        """Begin to connect."""
+        self.opening.start(now_ms)
+        self._progress(now_ms)
+
+    def datagram(self, now_ms: int, data: bytes, source: bytes) -> None:
+        """Take a datagram from the endpoint `source` (6 bytes). Wrong ones are counted in `drops`."""
+        if self.state is State.CLOSED:
+            return
+        packet = Packet()
+        try:
+            packet.decode_from(bytearray(data))
+            if packet.type == PT_DATA:
+                self._data(now_ms, packet, source)
+            elif packet.type in (PT_U_CONNECT, PT_U_CONNECT_PSK, PT_U_VERIFY_PSK):
+                self.opening.packet(now_ms, packet, source)
+            else:
+                self.drops["type"] += 1
+        except ProtocolError as error:
+            self.drops[type(error).__name__] += 1
+        self._progress(now_ms)
+
+    def timeout(self, now_ms: int) -> None:
+        """Do what is due at `now_ms`; harmless when nothing is."""
+        if self.state is State.CLOSED:
+            return
+        self.opening.timeout(now_ms)
+        self._expire(now_ms)
+        if self.state is State.CLOSING:
+            self._continue_close(now_ms)
+        elif self.state in (State.COMMITTING, State.OPEN):
+            self._continue_keep_alive(now_ms)
+        if self.state in (State.COMMITTING, State.OPEN):
+            self._out += [(packet, self._where()) for packet in self._requests.due(now_ms)]
+        self._progress(now_ms)
+
+    @property
+    def nsis(self) -> tuple[bytes, ...]:
+        """The NSIs by which packets for this session are known, unique to it on our socket."""
+        return (self._cp, *self.opening.nsis)
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When to call `timeout`; None once closed."""
+        if self.state is State.CLOSED:
+            return None
+        if self.state is State.CLOSING:
+            return self._close_at_ms
+        times = [self.opening.deadline_ms, self._requests.deadline_ms, self._keep_alive.deadline_ms]
+        times += [min((waiting.expires_at_ms for waiting in self._waiting), default=None)]
+        return min((time for time in times if time is not None), default=None)
+
+    def datagrams(self) -> list[tuple[bytes, bytes]]:
+        """Take what is to be sent: (datagram, endpoint)."""
+        out = self._out
+        self._out = []
+        return out
+
+    def next_event(self) -> Event | None:
+        """Take the oldest event, or None."""
+        return self._events.popleft() if self._events else None
+
+    # What the user does
+
+    @property
+    def rtt_ms(self) -> int | None:
+        """Round trip of the last keep-alive that was echoed."""
+        return self._keep_alive.rtt_ms
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether what travels is encrypted and authenticated."""
+        return self.opening.context is not None and self.opening.context.suite != SUITE_NULL
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the device is known not to run a repeated request twice."""
+        return self.opening.remembers
+
+    def request(self, now_ms: int, payload: bytes, timeout_ms: int, retry: Retry = Retry.SAFE) -> int:
+        """Send a query id with its parameters; returns the id that Answered or Failed will carry.
+
+        Before the connection is open the request waits. Raises StateError when it is closed or closing, or when
+        too many wait.
+        """
+        if self.state in (State.CLOSING, State.CLOSED):
+            raise StateError("the connection is closed")
+        if len(self._waiting) >= MAX_WAITING:
+            raise StateError(f"more than {MAX_WAITING} requests wait for the device")
+        request_id = self._next_request_id
+        self._next_request_id += 1
+        self._waiting.append(_Waiting(request_id, payload, retry, now_ms + timeout_ms))
+        self._progress(now_ms)
+        return request_id
+
+    def close(self, now_ms: int) -> None:
+        """End the connection; the event Closed follows within 300 ms."""
+        if self.state in (State.CLOSING, State.CLOSED):
+            return
+        if self.path is None or self.state is State.OPENING:
+            self._abandon(now_ms, None)
+            return
+        self.opening.abandon(now_ms)
+        self._fail_all(StateError("the connection was closed"))
+        self._enter(State.CLOSING)
+        self._closes_left = CLOSE_TRIES
+        self._continue_close(now_ms)
+
+    # Packets
+
+    def _data(self, now_ms: int, packet: Packet, source: bytes) -> None:
+        context = self._context()
+        if context is None or packet.sp != self.opening.sp or not packet.flags & FL_RESPONSE or self.path is None:
+            self.drops["unexpected"] += 1
+            return
+        if context.suite == SUITE_NULL and source != self.path.endpoint:
+            self.drops["source"] += 1
+            return
+        if packet.tag == TAG_FRAMING:
+            self._framing(now_ms, context.open(packet))
+        elif packet.tag in (None, TAG_RPC):
+            self._response(now_ms, packet, context)
+        else:
+            self.drops["tag"] += 1
+
+    def _framing(self, now_ms: int, plaintext: bytes) -> None:
+        command = u32(plaintext, 0) if len(plaintext) >= 4 else None
+        if command == FRAMING_CLOSE and self.state is State.CLOSING:
+            self._abandon(now_ms, None)
+        elif command == FRAMING_KEEP_ALIVE and len(plaintext) >= 8:
+            if not self._keep_alive.echoed(now_ms, u32(plaintext, 4)):
+                self.drops["replay"] += 1
+                return
+            self._keep_alive.heard(now_ms)
+            if self.state is State.COMMITTING:
+                self._open(now_ms)
+        else:
+            self.drops["framing"] += 1
+
+    def _response(self, now_ms: int, packet: Packet, context: Context) -> None:
+        key = (packet.cp, packet.seq)
+        request = self._requests.get(key)
+        if request is None:
+            self.drops["replay"] += 1
+        elif packet.crypto_off < 0:
+            if parse_notify(packet.get(PL_NOTIFY) or b"")[0] == NOTIFY_MICRO_ACK:
+                self._requests.acknowledged(now_ms, key)
+        else:
+            plaintext = context.open(packet)
+            self._requests.finish(key)
+            self._keep_alive.heard(now_ms)
+            self._answer(request, packet, plaintext)
+
+    def _answer(self, request: Request, packet: Packet, plaintext: bytes) -> None:
+        if packet.flags & FL_EXCEPTION:
+            code = u32(plaintext, 0) if len(plaintext) >= 4 else 0
+            self._events.append(Failed(request.request_id, exception_error(code)))
+        else:
+            self._events.append(Answered(request.request_id, plaintext))
+
+    # State
+
+    def _enter(self, state: State) -> None:
+        if state not in TRANSITIONS[self.state]:
+            raise StateError(f"{self.state.name} cannot become {state.name}")
+        self.state = state
+
+    def _progress(self, now_ms: int) -> None:
+        """Follow the opening, send what waits, and collect the opening's packets."""
+        if self.state in (State.OPENING, State.OPEN):
+            path = self.opening.choose(now_ms, self.path if self.state is State.OPEN else None)
+            if path is not None and self.opening.proves_path:
+                self.path = path
+                self._keep_alive.heard(now_ms)
+                self._open(now_ms)
+            elif path is not None:
+                self._commit(now_ms, path)
+            elif self.state is State.OPENING and self.opening.error is not None:
+                self._abandon(now_ms, self.opening.error)
+        if self.state is State.OPEN:
+            self._send_waiting(now_ms)
+        self._out += self.opening.out
+        self.opening.out.clear()
+
+    def _commit(self, now_ms: int, path: Path) -> None:
+        """Ask on `path` for the echo that proves it."""
+        self._enter(State.COMMITTING)
+        self.path = path
+        self._keep_alive.restart()
+        self._send_keep_alive(now_ms)
+
+    def _open(self, now_ms: int) -> None:
+        self._enter(State.OPEN)
+        path = self._current()
+        if self._announced is None:
+            self._requests.remembers = self.opening.remembers
+            self._events.append(Opened(path))
+        elif path != self._announced:
+            self._events.append(PathChanged(path))
+        self._announced = path
+
+    def _continue_keep_alive(self, now_ms: int) -> None:
+        due_ms = self._keep_alive.deadline_ms
+        if due_ms is None or now_ms < due_ms:
+            return
+        if self._keep_alive.unanswered < TRIES:
+            self._send_keep_alive(now_ms)
+        elif self.state is State.OPEN:
+            self.opening.candidates.new_round(self._current())
+            self._next_path(now_ms)
+        else:
+            self.opening.candidates.fail(self._current(), f"no echo of {TRIES} keep-alives")
+            self._next_path(now_ms)
+
+    def _next_path(self, now_ms: int) -> None:
+        """The path in use has failed: go on with the next, wait for one, or give up."""
+        path = self.opening.candidates.best()
+        if path is not None:
+            self._commit(now_ms, path)
+        elif self._announced is None:
+            self._keep_alive.deadline_ms = None
+            self._enter(State.OPENING)
+        else:
+            self._abandon(now_ms, DeviceOffline("the device does not answer any more", None, "connect again"))
+
+    def _abandon(self, now_ms: int, error: HomeportError | None) -> None:
+        self.opening.abandon(now_ms)
+        self._out += self.opening.out
+        self.opening.out.clear()
+        self._enter(State.CLOSED)
+        self._fail_all(error or StateError("the connection was closed"))
+        self._events.append(Closed(error))
+
+    def _continue_close(self, now_ms: int) -> None:
+        if self._close_at_ms is not None and now_ms < self._close_at_ms:
+            return
+        context = self._context()
+        if self._closes_left == 0 or context is None:
+            self._abandon(now_ms, None)
+            return
+        self._closes_left -= 1
+        self._close_at_ms = now_ms + CLOSE_RETRY_MS
+        self._out.append((frames.close(context, self._cp, self.opening.sp, self._rng(IV_LEN)), self._where()))
+
+    # Requests
+
+    def _send_waiting(self, now_ms: int) -> None:
+        context = self._context()
+        while context is not None and self._waiting and len(self._requests) < MAX_IN_FLIGHT:
+            waiting = self._waiting.popleft()
+            key = self._next_key()
+            try:
+                packet = frames.request(
+                    context, key[0], self.opening.sp, key[1], waiting.payload, self._rng(IV_LEN)
+                )
+            except HomeportError as error:  # larger than a packet
+                self._events.append(Failed(waiting.request_id, error))
+                continue
+            self._requests.add(now_ms, waiting.request_id, key, packet, waiting.retry, waiting.expires_at_ms)
+            self._out.append((packet, self._where()))
+
+    def _next_key(self) -> tuple[bytes, int]:
+        """The NSI.cp and seq of a new request; no pair comes twice in a session."""
+        self._seq += 1
+        if self._seq == SEQ_SPAN:
+            self._seq = 1
+            self._cp = random_nsi(self._rng)
+        return self._cp, self._seq
+
+    def _expire(self, now_ms: int) -> None:
+        for request in self._requests.expired(now_ms):
+            why = "acknowledged the request, but no answer came" if request.acknowledged else "did not answer"
+            self._events.append(Failed(request.request_id, Timeout(f"the device {why} in time")))
+        late = [waiting for waiting in self._waiting if now_ms >= waiting.expires_at_ms]
+        for waiting in late:
+            self._waiting.remove(waiting)
+            self._events.append(Failed(waiting.request_id, Timeout("the request could not be sent in time")))
+
+    def _fail_all(self, error: HomeportError) -> None:
+        for request in self._requests.clear():
+            self._events.append(Failed(request.request_id, error))
+        while self._waiting:
+            self._events.append(Failed(self._waiting.popleft().request_id, error))
+
+    def _send_keep_alive(self, now_ms: int) -> None:
+        context = self._context()
+        if context is None:
+            raise StateError("keep-alive without keys")
+        retry_ms = COMMIT_RETRY_MS if self.state is State.COMMITTING else RETRY_MS
+        counter = self._keep_alive.send(now_ms, retry_ms)
+        packet = frames.keep_alive(context, self._cp, self.opening.sp, counter, self._rng(IV_LEN))
+        self._out.append((packet, self._where()))
+
+    def _context(self) -> Context | None:
+        return self.opening.context
+
+    def _current(self) -> Path:
+        if self.path is None:
+            raise StateError("no path is chosen")
+        return self.path
+
+    def _where(self) -> bytes:
+        return self._current().endpoint
