@@ -11,6 +11,7 @@ import os
 
 from homeport_core.compat import const
 from homeport_core.errors import StorageError
+
 from homeport_device.acl import CLOSED, NOBODY, TOKEN_LEN, TOKEN_OFF
 
 _VERSION = const(4)
@@ -126,6 +127,15 @@ class Files:
         if hasattr(os, "umask"):
             return open(path, mode, opener=lambda name, flags: os.open(name, flags, 0o600))
         return open(path, mode)
+
+    def make_folder(self, path: str) -> None:
+        """Make sure that there is a folder, for its owner's eyes only where the system knows owners."""
+        if self.exists(path):
+            return
+        if hasattr(os, "umask"):
+            os.mkdir(path, 0o700)
+        else:
+            os.mkdir(path)
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""

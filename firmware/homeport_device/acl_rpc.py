@@ -15,6 +15,7 @@ from homeport_core.spec import (
     AER_TOO_LARGE,
     AER_TOO_SMALL,
 )
+
 from homeport_device.acl import ADMIN, NOBODY
 
 FIRST_ID = const(11000)

@@ -1,0 +1,24 @@
+"""A light with two queries: the smallest device (specification, application 2.8, "light demo")."""
+
+from homeport_core.rpc import UINT8
+from homeport_device.device import Device, load_config
+
+device = Device(load_config(), name="Light", type="Homeport light")
+lights = {}
+
+
+@device.query(
+    1, "light_write.json", params=(("light_id", UINT8), ("light_on", UINT8)), result=(("light_state", UINT8),)
+)
+def light_write(request, light_id, light_on):
+    lights[light_id] = light_on
+    return light_on
+
+
+@device.query(2, "light_read.json", params=(("light_id", UINT8),), result=(("light_state", UINT8),))
+def light_read(request, light_id):
+    return lights.get(light_id, 0)
+
+
+if __name__ == "__main__":
+    device.run()

@@ -1,0 +1,203 @@
+"""A device as an application sees it (design, section 8):
+
+    device = Device(load_config())
+
+    @device.query(1, "light_write.json", params=(("light_id", UINT8), ("light_on", UINT8)),
+                  result=(("light_state", UINT8),), allow=GUEST)
+    def light_write(request, light_id, light_on):
+        relay.value(light_on)
+        return relay.value()
+
+    device.run()
+
+A handler gets the request and the declared parameters. It returns a tuple of results, a single result, or None, or
+refuses with RefusedError(reason, AER code). It may be async; then it must not keep other requests waiting for
+long, for a device takes one at a time. Whatever else it raises is answered with a system error and logged.
+"""
+
+import sys
+
+from homeport_core.errors import ConfigError, HomeportError
+from homeport_core.rpc import Writer
+from homeport_core.spec import AER_ACCEPTED, AER_INV_QUERY_ID, AER_NO_ACCESS
+from homeport_device import acl_rpc, common, log
+from homeport_device.acl import DEFAULTS, REMOTE, Acl
+from homeport_device.acl_file import AclFile, Files
+from homeport_device.attach import ATTACHED
+from homeport_device.driver import Driver
+from homeport_device.options import load_config
+from homeport_device.queries import ANYONE, GUEST, OWNER, Queries, Query
+from homeport_device.stack import Stack
+
+__all__ = ["ANYONE", "GUEST", "OWNER", "Device", "load_config"]
+
+
+class Device:
+    """One device: its declared queries, its list of users, and the process around its stack.
+
+    `name`, `type` and `icon` are what people see, `interface` is (id, major, minor). `permissions` are the
+    settings of a new device: (system, default user, first user). `admit(connection) -> bool` decides who may
+    connect, in place of the list of users.
+    """
+
+    def __init__(
+        self,
+        config: object,
+        name: str = "Homeport device",
+        type: str = "Homeport",
+        icon: str = "chip-small.png",
+        interface: tuple | None = None,
+        permissions: tuple = DEFAULTS,
+        admit: object = None,
+    ) -> None:
+        self.config = config
+        self.name = config.name or name
+        self.type = type
+        self.icon = icon
+        self.interface = interface
+        self.queries = Queries()
+        self.acl = Acl(
+            AclFile(config.state_dir + "/acl.bin"), permissions, config.users, config.tokens, config.clear_admin
+        )
+        self.stack = None
+        self._admit = admit or self.acl.connection_allowed
+        self._tasks = []
+        self._pending = []  # (request, task) of async handlers at work
+        self._driver = None
+        self._port = None
+        common.declare(self)
+
+    # Declarations
+
+    def query(
+        self, query_id: int, name: str, params: tuple = (), result: tuple = (), allow: int = GUEST
+    ) -> object:
+        """Declare the decorated function, plain or async, as the handler of a query. Raises ConfigError."""
+        if acl_rpc.FIRST_ID <= query_id <= acl_rpc.LAST_ID:
+            raise ConfigError("the ids 11000 to 11999 belong to the list of users", query_id)
+
+        def declare(handler: object) -> object:
+            self.queries.add(Query(query_id, name, params, result, allow, handler))
+            return handler
+
+        return declare
+
+    def task(self, function: object) -> object:
+        """Run the decorated async function beside the device, from its start on."""
+        self._tasks.append(function)
+        return function
+
+    # The process
+
+    def run(self) -> None:
+        """Run until the process is told to end; a device that cannot start says why and ends with code 1."""
+        if self.config.show_interface:
+            from homeport_device import interface
+
+            for text in interface.lines(self.queries):
+                print(text)
+            return
+        try:
+            self._start()
+        except (HomeportError, OSError) as error:
+            print("error:", error)
+            sys.exit(1)
+        try:
+            self._port.run(self._driver, [(function, self._task_ended) for function in self._tasks])
+        finally:
+            self._port.close()
+        log.line("stopped")
+
+    def _start(self) -> None:
+        from homeport_device.port import Port
+
+        config = self.config
+        Files().make_folder(config.state_dir)
+        log.line("users:", self.acl.load())
+        self._port = Port()
+        config.local_port = self._port.open(config.local_port)
+        self.stack = Stack(config, self._port.random, self._port, self)
+        self._driver = Driver(self.stack, self._port, self._settled)
+        self._was_attached = False
+        remote = "on" if config.key and self.remote_enabled() else "off"
+        print("ready local-port=%d id=%s remote=%s" % (config.local_port, config.device_id, remote))
+
+    def _settled(self, now_ms: int) -> None:
+        attached = self.stack.state == ATTACHED
+        if attached != self._was_attached:
+            self._was_attached = attached
+            log.line("attached to " + _endpoint_text(self.stack.attach.gsp) if attached else "not attached")
+
+    def _task_ended(self, _: object, error: object) -> None:
+        if error:
+            log.line("task failed:", type(error).__name__, log.printable(error))
+
+    # What the stack asks
+
+    def connection_allowed(self, connection: object) -> bool:
+        """Whether the client may connect."""
+        return self._admit(connection)
+
+    def psk_for(self, key_id: bytes, client_id: bytes, fingerprint: bytes | None) -> tuple | None:
+        """Key and proved fingerprint of a local PSK connection."""
+        return self.acl.psk_for(
+            key_id, fingerprint, self.config.pairing_key or None, self.config.reference_psk
+        )
+
+    def remote_enabled(self) -> bool:
+        """The master switch: the system's REMOTE permission."""
+        return bool(self.acl.system & REMOTE)
+
+    def request(self, request: object, reader: object, writer: object) -> int:
+        """Answer a request: permission, parameters, handler."""
+        query_id = request.query_id
+        if acl_rpc.FIRST_ID <= query_id <= acl_rpc.LAST_ID:
+            return acl_rpc.request(self.acl, request.connection, query_id, reader, writer)
+        query = self.queries.get(query_id)
+        if query is None:
+            return AER_INV_QUERY_ID
+        if query.allow != ANYONE and not self.acl.request_allowed(request.connection, query.allow):
+            return AER_NO_ACCESS
+        code, coroutine = query.answer(request, reader, writer)
+        if code == AER_ACCEPTED:
+            task = self._port.start_task(
+                coroutine, lambda value, error: self._finish(request, query, value, error)
+            )
+            self._pending.append((request, task))
+        return code
+
+    def dropped(self, request: object) -> None:
+        """An accepted request needs no answer any more."""
+        for entry in self._pending:
+            if entry[0] is request:
+                self._pending.remove(entry)
+                entry[1].cancel()
+                return
+
+    def opened(self, connection: object) -> None:
+        """A client is connected."""
+        log.line("connected:", _connection_text(connection))
+
+    def closed(self, connection: object) -> None:
+        """A client is gone."""
+        log.line("disconnected:", _connection_text(connection))
+
+    def _finish(self, request: object, query: object, value: object, error: object) -> None:
+        """An async handler ended; its request may have been dropped meanwhile."""
+        for entry in self._pending:
+            if entry[0] is request:
+                self._pending.remove(entry)
+                writer = Writer(bytearray(self.config.response_max))
+                code = query.failed(error) if error else query.write(value, writer)
+                self._driver.complete(request, code, bytes(writer.buf[: writer.size()]))
+                return
+
+
+def _endpoint_text(endpoint: bytes) -> str:
+    return ".".join(str(octet) for octet in endpoint[:4]) + ":%d" % (endpoint[4] << 8 | endpoint[5])
+
+
+def _connection_text(connection: object) -> str:
+    way = "local" if connection.is_local else "remote"
+    who = connection.fingerprint.hex()[:8] + "..." if connection.fingerprint else "no fingerprint"
+    return "%s %s %s" % (way, who, log.printable(connection.client_id))

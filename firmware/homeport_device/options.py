@@ -1,0 +1,213 @@
+"""Where a device gets its settings: command line, environment, file (in this order of precedence).
+
+Every plain setting of `DeviceConfig` is an option of the same name: `--local-psk off` sets `local_psk`. The key may
+come from HOMEPORT_DEVICE_KEY or `--key-file`, so that it need not be seen in a list of processes. Boards have no
+command line; there `load_config({"device_id": …})` in main.py, or a file, says it all.
+"""
+
+import json
+import os
+import sys
+
+from homeport_core.errors import ConfigError
+
+from homeport_device.config import Config
+
+KEY_VARIABLE = "HOMEPORT_DEVICE_KEY"
+_SHORT = {"id": "device_id", "state": "state_dir"}
+_SWITCHES = {"on": True, "off": False}
+
+HELP = """options:
+  --id ID                  the device's id, which is also its name in DNS (required)
+  --key HEX                32 hex digits shared with the basestation; or HOMEPORT_DEVICE_KEY, or:
+  --key-file FILE          a file that holds the key
+  --controller HOST:PORT   the basestation's controller (may be repeated); without it the id is looked up
+  --local-port N           UDP port on the local network (5570; 0 takes a free one)
+  --state DIR              where the list of users is kept (./state)
+  --name TEXT              what people see
+  --config FILE            a JSON object of settings, named as here
+  --interface              print the interface (unabto_queries.xml) and end
+switches (on or off):"""
+
+
+class DeviceConfig(Config):
+    """A stack's settings and those of the application's face."""
+
+    name = ""
+    state_dir = "state"
+    # Slots in the list of users, and whether it keeps push tokens (256 octets a user more).
+    users = 32
+    tokens = False
+    # Whether owners may administer over clear local connections, as old clients do (core 14 row 13).
+    clear_admin = True
+    # The key that PSK connections for pairing use, 16 octets, as on the device's label; none is offered without.
+    pairing_key = b""
+    # Give the pairing key out at any time and believe claimed fingerprints, for tests (application 1.10).
+    reference_psk = False
+    show_interface = False
+
+
+def load_config(settings: dict | None = None) -> DeviceConfig:
+    """The settings of this process. A mistake is one line on the console, and the end with code 2.
+
+    `settings` are the application's own defaults, by attribute name; everything else overrides them.
+    """
+    arguments = sys.argv[1:]
+    if "--help" in arguments or "-h" in arguments:
+        print(HELP)
+        print("  " + " ".join("--" + name.replace("_", "-") for name in _names() if _is_switch(name)))
+        sys.exit(0)
+    try:
+        return read_config(arguments, os.getenv(KEY_VARIABLE) if hasattr(os, "getenv") else None, settings)
+    except ConfigError as error:
+        print("error:", error)
+        sys.exit(2)
+
+
+def read_config(arguments: list, key: str | None = None, settings: dict | None = None) -> DeviceConfig:
+    """`load_config` without a process around it: `key` is the environment's. Raises ConfigError."""
+    given = _parse(arguments)
+    values = dict(settings or {})
+    if "config" in given:
+        values.update(_read_json(given.pop("config")))
+    if key:
+        values["key"] = key
+    if "key_file" in given:
+        values["key"] = _read_text(given.pop("key_file")).strip()
+    values.update(given)
+    values.update(_controllers(values.pop("controller", ())))
+    if values.get("show_interface"):
+        values.setdefault("device_id", "interface")
+    if not values.get("device_id"):
+        raise ConfigError("the device needs an id: --id ID")
+    for name in values:
+        values[name] = _convert(name, values[name])
+    return DeviceConfig(values.pop("device_id"), values.pop("key", b""), **values)
+
+
+def _names() -> list:
+    return sorted(name for name in dir(DeviceConfig) if not name.startswith("_"))
+
+
+def _is_switch(name: str) -> bool:
+    return isinstance(getattr(DeviceConfig, name), bool) and name != "show_interface"
+
+
+def _parse(arguments: list) -> dict:
+    """Options by setting; a repeated one is an error except --controller."""
+    given = {}
+    at = 0
+    while at < len(arguments):
+        word = arguments[at]
+        name = word[2:].replace("-", "_")
+        name = _SHORT.get(name, name)
+        at += 1
+        if word == "--interface":
+            given["show_interface"] = True
+            continue
+        if not word.startswith("--") or not (name in ("controller", "config", "key_file") or _is_setting(name)):
+            raise ConfigError("no such option: " + word + " (see --help)")
+        if at == len(arguments):
+            raise ConfigError("option " + word + " needs a value")
+        if name == "controller":
+            given.setdefault(name, []).append(arguments[at])
+        elif name in given:
+            raise ConfigError("option " + word + " given twice")
+        else:
+            given[name] = arguments[at]
+        at += 1
+    return given
+
+
+def _is_setting(name: str) -> bool:
+    return (
+        bool(name)
+        and not name.startswith("_")
+        and isinstance(getattr(DeviceConfig, name, None), (bool, int, str, bytes))
+    )
+
+
+def _read_text(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except (OSError, UnicodeError):
+        raise ConfigError("cannot read " + path)
+
+
+def _read_json(path: str) -> dict:
+    try:
+        values = json.loads(_read_text(path))
+    except ValueError:
+        raise ConfigError(path + " is not JSON")
+    if not isinstance(values, dict):
+        raise ConfigError(path + " must hold a JSON object")
+    renamed = {}
+    for name in values:
+        setting = name.replace("-", "_")
+        setting = _SHORT.get(setting, setting)
+        if setting != "controller" and not _is_setting(setting):
+            raise ConfigError(path + ": no such setting: " + name)
+        renamed[setting] = values[name]
+    if isinstance(renamed.get("controller"), str):
+        renamed["controller"] = [renamed["controller"]]
+    return renamed
+
+
+def _convert(name: str, value: object) -> object:
+    """A value as the setting wants it; text comes from people."""
+    if not hasattr(DeviceConfig, name):
+        raise ConfigError("no such setting: " + name)
+    wanted = getattr(DeviceConfig, name)
+    option = name.replace("_", "-")
+    if isinstance(wanted, bytes) and isinstance(value, str):
+        try:
+            value = bytes.fromhex(value)
+        except ValueError:
+            raise ConfigError(option + " must be hex digits")
+        if len(value) != 16:
+            raise ConfigError(option + " must be 32 hex digits")
+    elif isinstance(wanted, bool) and isinstance(value, str):
+        if value not in _SWITCHES:
+            raise ConfigError(option + " must be on or off, not " + value)
+        value = _SWITCHES[value]
+    elif isinstance(wanted, int) and isinstance(value, str):
+        try:
+            value = int(value)
+        except ValueError:
+            raise ConfigError(option + " must be a number, not " + value)
+    if isinstance(wanted, bool) != isinstance(value, bool) or not isinstance(value, type(wanted)):
+        raise ConfigError(option + " must be " + type(wanted).__name__)
+    if name.endswith("_port") and not 0 <= value <= 0xFFFF:
+        raise ConfigError(option + " must be 0 to 65535, not %d" % value)
+    return value
+
+
+def _controllers(texts: object) -> dict:
+    """`--controller` as settings: addresses become endpoints, a single name is looked up."""
+    endpoints = []
+    settings = {}
+    for text in texts:
+        host, colon, port = str(text).rpartition(":")
+        if not colon:
+            host, port = port, "5566"
+        if not host or not port.isdigit() or not 0 < int(port) <= 0xFFFF:
+            raise ConfigError("controller must be HOST:PORT, not " + str(text))
+        address = parse_address(host)
+        if address:
+            endpoints.append(address + int(port).to_bytes(2, "big"))
+        else:
+            settings = {"controller_host": host, "controller_port": int(port)}
+    if settings and len(texts) > 1:
+        raise ConfigError("several controllers must be given as addresses, not names")
+    if endpoints:
+        settings["controllers"] = tuple(endpoints)
+    return settings
+
+
+def parse_address(text: str) -> bytes:
+    """The 4 octets of a dotted IPv4 address; empty for anything else."""
+    parts = text.split(".")
+    if len(parts) != 4 or not all(part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts):
+        return b""
+    return bytes(int(part) for part in parts)
