@@ -153,8 +153,8 @@ def test_damaged_settings_are_named(home, change):
 
 def test_a_key_that_is_not_the_certificates_is_refused(home):
     Profile.create(home, "me")
-    other = Profile.create(home, "other")
-    (home / "profiles/me/key.pem").write_bytes(other.private_key_pem)
+    Profile.create(home, "other")
+    (home / "profiles/other/key.pem").replace(home / "profiles/me/key.pem")
     with pytest.raises(StorageError, match="do not belong together"):
         Profile.load(home, "me")
 

@@ -102,10 +102,10 @@ def report_error(error: HomeportError, as_json: bool) -> ExitCode:
     document: dict[str, Any] = {
         "error": type(error).__name__,
         "reason": printable(str(error), MAX_TEXT_LEN),
-        "next_step": next_step,
+        "next_step": getattr(error, "next_step", None) or next_step,
         "exit_code": int(code),
     }
-    for name in ("code", "event", "attempts"):
+    for name in ("code", "event", "cause", "attempts"):
         if hasattr(error, name):
             document[name] = getattr(error, name)
     print_error(document, as_json)

@@ -144,11 +144,17 @@ class AclCalls:
         return _settings(await self.call("get_system_security_settings.json"))
 
     async def change_settings(
-        self, pairing: bool | None = None, remote: bool | None = None, new_users_remote: bool | None = None
+        self,
+        pairing: bool | None = None,
+        remote: bool | None = None,
+        new_users_remote: bool | None = None,
+        local: bool | None = None,
     ) -> AclSettings:
-        """Change what is not None: open for pairing, the master switch, remote access of newly paired users."""
+        """Change what is not None: open for pairing, the master switch, remote access of newly paired users, and
+        access from the local network."""
         now = await self.settings()
         system = _with_bit(_with_bit(now.permissions, SYSTEM_PAIRING, pairing), SYSTEM_REMOTE, remote)
+        system = _with_bit(system, SYSTEM_LOCAL, local)
         default = _with_bit(now.default_user_permissions, PERMISSION_REMOTE, new_users_remote)
         reply = await self.call(
             "set_system_security_settings.json",

@@ -20,7 +20,7 @@ from homeport.client.broadcast import local_host_towards, search_endpoints
 from homeport.client.builtin import BUILTIN
 from homeport.client.clear import ClearOpening
 from homeport.client.device import Device
-from homeport.client.discovery import Discovery, Found
+from homeport.client.discovery import Found
 from homeport.client.gate import GateLink
 from homeport.client.home import cached_interface, check_device_id
 from homeport.client.hub import Hub
@@ -33,10 +33,10 @@ from homeport.client.profile import Profile
 from homeport.client.psk import PskOpening
 from homeport.client.race import first_of, not_found
 from homeport.client.refusals import notify_error
+from homeport.client.search import DISCOVERY_MS, search
 from homeport.client.session import Session
 from homeport.errors import ConfigError
 
-DISCOVERY_MS = 1_500
 _NAT_OPEN = 2
 _REMOTE_KINDS = {
     "auto": frozenset((PathKind.DIRECT, PathKind.RELAY)),
@@ -105,24 +105,7 @@ class Client:
             endpoints = [wire.endpoint(one) for one in self._search]
         else:
             endpoints = search_endpoints(self._local_port)
-        found: dict[str, Found] = {}
-        first = asyncio.Event()
-
-        def on_found(one: Found) -> None:
-            found.setdefault(one.device_id, one)
-            if device_id is not None:
-                first.set()
-
-        discovery = Discovery(device_id, endpoints, secrets.token_bytes(8))
-        self._hub.add(discovery, on_found)
-        try:
-            async with asyncio.timeout(timeout_ms / 1000):
-                await first.wait()
-        except TimeoutError:
-            pass  # the time for answers is over
-        finally:
-            self._hub.remove(discovery)
-        return list(found.values())
+        return await search(self._hub, endpoints, device_id, timeout_ms)
 
     async def connect(
         self, target: str, path: str = "auto", *, interface: Interface | None = None, psk: Psk | None = None

@@ -21,13 +21,14 @@ from homeport import wire
 from homeport.client import client as asynchronous
 from homeport.client import device as asynchronous_device
 from homeport.client.acl import AclSettings, User
-from homeport.client.client import DISCOVERY_MS, Psk
+from homeport.client.client import Psk
 from homeport.client.device import CALL_TIMEOUT_MS
 from homeport.client.discovery import Found
 from homeport.client.interface import Interface
 from homeport.client.paths import PathKind
 from homeport.client.profile import Profile
 from homeport.client.requests import Retry
+from homeport.client.search import DISCOVERY_MS
 from homeport.errors import StateError
 
 T = TypeVar("T")

@@ -1,0 +1,178 @@
+"""The commands that talk to a device: discover, pair, call, status."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+import typer
+
+from homeport import wire
+from homeport.cli.connecting import TIMEOUT_S, Path, PathOption, Target, TimeLimit, with_device
+from homeport.cli.context import Settings, settings_of
+from homeport.cli.output import emit, value_lines
+from homeport.client.acl import PERMISSION_ADMIN, User
+from homeport.client.builtin import BUILTIN
+from homeport.client.client import parse_target
+from homeport.client.device import CALL_TIMEOUT_MS, Device
+from homeport.client.home import cache_interface, cached_interface
+from homeport.client.interface import MAX_XML_LEN, Interface
+from homeport.client.query import Event, QueryError
+from homeport.client.search import DISCOVERY_MS, find_devices
+from homeport.errors import ConfigError, NotPaired, RefusedError
+from homeport.files import read_bounded
+from homeport.fingerprint import format_fingerprint
+from homeport.wire import printable
+
+
+def discover(
+    ctx: typer.Context,
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST[:PORT]", help="Ask this address only, instead of the whole network.")
+    ] = None,
+    timeout_s: TimeLimit = DISCOVERY_MS / 1000,
+) -> None:
+    """Find devices on the local network. Their answers are not authenticated."""
+    at = _address(address) if address is not None else None
+    found = asyncio.run(find_devices(timeout_ms=int(timeout_s * 1000), address=at))
+    devices = [
+        {"id": item.device_id, "address": wire.address_text(wire.address(item.endpoint)), "psk": item.psk}
+        for item in found
+    ]
+    lines = [f"{item['id']:<40} {item['address']}" for item in devices]
+    emit(ctx, {"devices": devices}, lines or ["no device answered"])
+
+
+def pair(
+    ctx: typer.Context,
+    device: Target,
+    user_name: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What the device calls this client; default: the profile's name.")
+    ] = None,
+    timeout_s: TimeLimit = TIMEOUT_S,
+) -> None:
+    """Pair with a device on the local network, while it is open for pairing. The first to pair is its owner."""
+    name = user_name if user_name is not None else settings_of(ctx).profile_name()
+
+    async def work(open_device: Device) -> tuple[bool, User, bool]:
+        info = await open_device.call("get_public_device_info")
+        known = bool(info["is_current_user_paired"])
+        return known, await open_device.pair(name), open_device.is_private
+
+    known, user, encrypted = with_device(ctx, device, work, PathOption.LOCAL, timeout_s)
+    role = "owner" if user.permissions & PERMISSION_ADMIN else "guest"
+    document = {"paired": True, "already_paired": known, "role": role, "encrypted": encrypted, **user_document(user)}
+    secrecy = "encrypted" if encrypted else "in clear on the local network"
+    done = "was paired already" if known else "paired"
+    emit(ctx, document, [f"{device}: {done} as {role} {printable(user.name)!r} ({secrecy})"])
+
+
+def call(
+    ctx: typer.Context,
+    device: Target,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="Name of the query, with or without .json.")],
+    parameters: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME=VALUE]…", help="Parameters; lists as json='{\"request\":…}'.")
+    ] = None,
+    path: Path = PathOption.AUTO,
+    interface: Annotated[
+        FilePath | None,
+        typer.Option(metavar="FILE.xml", help="The device's query file; kept for later calls to the same device."),
+    ] = None,
+    timeout_s: TimeLimit = TIMEOUT_S,
+) -> None:
+    """Run a query on a device and print its answer."""
+    params = _parameters(parameters or [])
+    device_id = parse_target(device)[0]
+    described = _interface(settings_of(ctx), device_id, query, interface)
+    described.query(query).encode_request(params)  # a mistake is found before anything is sent
+    started = time.monotonic()
+
+    async def work(open_device: Device) -> dict[str, Any]:
+        result = await open_device.call_with(query, params, min(CALL_TIMEOUT_MS, int(timeout_s * 1000)))
+        return {
+            "result": result,
+            "path": open_device.path.value,
+            "elapsed_ms": round((time.monotonic() - started) * 1000),
+            "connect_ms": open_device.connect_ms,
+            "call_ms": open_device.elapsed_ms,
+        }
+
+    document = with_device(ctx, device, work, path, timeout_s, described)
+    summary = f"({document['path']}, {document['elapsed_ms']} ms)"
+    emit(ctx, document, [*value_lines(document["result"]), summary])
+
+
+def status(
+    ctx: typer.Context, device: Target, path: Path = PathOption.AUTO, timeout_s: TimeLimit = TIMEOUT_S
+) -> None:
+    """Show what a device says about itself and about this client."""
+
+    async def work(open_device: Device) -> dict[str, Any]:
+        document: dict[str, Any] = await open_device.status()
+        try:
+            document |= await open_device.call("get_interface_info")
+        except RefusedError:
+            document["interface_id"] = None  # not every device has one (application 2.5)
+        try:
+            document["user"] = user_document(await open_device.current_user())
+        except NotPaired:
+            document["user"] = None
+        return document
+
+    document = with_device(ctx, device, work, path, timeout_s)
+    user = document["user"]
+    shown = {name: value for name, value in document.items() if name != "user"}
+    lines = value_lines(shown)
+    lines.append(f"you are {user['name']!r}, {user['permissions']}" if user else "you are not paired")
+    emit(ctx, document, lines)
+
+
+def user_document(user: User) -> dict[str, str]:
+    """Return a user as JSON; permissions as 8 hex digits."""
+    return {
+        "fingerprint": format_fingerprint(user.fingerprint),
+        "name": printable(user.name),
+        "permissions": f"{user.permissions:08x}",
+    }
+
+
+def _interface(settings: Settings, device_id: str, query: str, file: FilePath | None) -> Interface:
+    """Return the description to use: the file's, else the one kept for this device, else what all devices answer."""
+    if file is not None:
+        xml = read_bounded(file, MAX_XML_LEN)
+        parsed = Interface.parse(xml)
+        cache_interface(settings.home, device_id, xml)
+        return parsed.extended_by(BUILTIN)
+    kept = cached_interface(settings.home, device_id, MAX_XML_LEN)
+    if kept is not None:
+        return Interface.parse(kept).extended_by(BUILTIN)
+    if BUILTIN.find(query) is None:
+        raise QueryError(
+            f"no query {query[:64]!r} is known for {device_id}: pass its query file once with --interface FILE.xml "
+            "(for an example device: 'homeport interface heat_pump > heat_pump.xml')",
+            Event.INTERFACE_NOT_SET,
+        )
+    return BUILTIN
+
+
+def _parameters(arguments: Sequence[str]) -> dict[str, str]:
+    params: dict[str, str] = {}
+    for argument in arguments:
+        name, separator, value = argument.partition("=")
+        if not separator or not name:
+            raise typer.BadParameter(f"{printable(argument)!r} is not NAME=VALUE")
+        if name in params:
+            raise typer.BadParameter(f"{printable(name)!r} is given twice")
+        params[name] = value
+    return params
+
+
+def _address(text: str) -> wire.Address:
+    try:
+        return wire.parse_address(text, 5570)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error

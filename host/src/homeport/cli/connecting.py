@@ -1,0 +1,62 @@
+"""From a command to an open device and back: the one place where the command line runs an event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+from typing import Annotated, TypeVar
+
+import typer
+
+from homeport.cli.context import settings_of
+from homeport.client.client import Client
+from homeport.client.device import Device
+from homeport.client.interface import Interface
+from homeport.errors import ConfigError, Timeout
+
+T = TypeVar("T")
+
+TIMEOUT_S = 30.0
+
+
+class PathOption(StrEnum):
+    """Which way to go to the device."""
+
+    AUTO = "auto"
+    LOCAL = "local"
+    DIRECT = "direct"
+    RELAY = "relay"
+
+
+Target = Annotated[str, typer.Argument(metavar="DEVICE", help="ID, or ID@HOST:PORT on the local network.")]
+Path = Annotated[PathOption, typer.Option("--path", help="The way to the device; auto takes the best that works.")]
+TimeLimit = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=3600, help="For all of it.")]
+
+
+def with_device(
+    ctx: typer.Context,
+    target: str,
+    action: Callable[[Device], Awaitable[T]],
+    path: PathOption = PathOption.AUTO,
+    timeout_s: float = TIMEOUT_S,
+    interface: Interface | None = None,
+) -> T:
+    """Connect to a device with the chosen profile, do `action`, and close; raise what the client raises, Timeout."""
+    settings = settings_of(ctx)
+    profile = settings.open_profile()
+
+    async def work() -> T:
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                Client(profile, settings.home) as client,
+                await client.connect(target, path.value, interface=interface) as device,
+            ):
+                return await action(device)
+        except TimeoutError as error:
+            raise Timeout(f"{target[:80]}: no answer within {timeout_s:g} s") from error
+        except OSError as error:
+            raise ConfigError(f"no network: {error.strerror}") from error
+
+    return asyncio.run(work())

@@ -1,0 +1,105 @@
+"""The example firmware, as a command line and an environment for a process of its own.
+
+The key travels in the environment, never in the argument list, which every user of the machine can read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+import homeport_examples
+
+from homeport.client.home import check_device_id
+from homeport.client.profile import split_address
+from homeport.errors import ConfigError
+
+KEY_LEN = 16
+KEY_VARIABLE = "HOMEPORT_DEVICE_KEY"
+LOCAL_PORT = 5570
+CONTROLLER_PORT = 5566
+
+_EXAMPLES = Path(homeport_examples.__path__[0])
+_FIRMWARE = _EXAMPLES.parent
+
+
+class Runtime(StrEnum):
+    """What runs the firmware."""
+
+    MICROPYTHON = "micropython"
+    CPYTHON = "cpython"
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device to run. Raises ConfigError for an id, key or address that cannot be."""
+
+    device_id: str
+    key: str
+    state: Path
+    controller: str | None = None
+    local_port: int = LOCAL_PORT
+
+    def __post_init__(self) -> None:
+        check_device_id(self.device_id)
+        if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * KEY_LEN}}}", self.key):
+            raise ConfigError(f"not a device key: expected {2 * KEY_LEN} hex digits, got {len(self.key)} characters")
+        if self.controller is not None:
+            split_address(self.controller, CONTROLLER_PORT)
+
+    def arguments(self) -> list[str]:
+        """Return the options by which the firmware is configured."""
+        options = ["--id", self.device_id.lower(), "--local-port", str(self.local_port), "--state", str(self.state)]
+        if self.controller is not None:
+            host, port = split_address(self.controller, CONTROLLER_PORT)
+            options += ["--controller", f"{host}:{port}"]
+        return options
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables by which it gets its key."""
+        return {KEY_VARIABLE: self.key}
+
+
+def examples() -> list[str]:
+    """Return the names of the example applications."""
+    return sorted(path.stem for path in _EXAMPLES.glob("*.py") if not path.stem.startswith("_"))
+
+
+def choose_runtime(wanted: Runtime | None) -> Runtime:
+    """Return the runtime to use: MicroPython where it is installed, unless told otherwise; raise ConfigError."""
+    if wanted is Runtime.CPYTHON:
+        return wanted
+    if _micropython() is not None:
+        return Runtime.MICROPYTHON
+    if wanted is Runtime.MICROPYTHON:
+        raise ConfigError("MicroPython is not installed here: use --runtime cpython")
+    return Runtime.CPYTHON
+
+
+def command(app: str, runtime: Runtime, arguments: Sequence[str] = ()) -> list[str]:
+    """Return the command line that runs an example; raise ConfigError when there is no such example or runtime."""
+    if app not in examples():
+        raise ConfigError(f"no example {app[:40]!r}: there are {', '.join(examples())}")
+    program = _micropython() if runtime is Runtime.MICROPYTHON else sys.executable
+    if program is None:
+        raise ConfigError("MicroPython is not installed here: use --runtime cpython")
+    return [program, str(_EXAMPLES / f"{app}.py"), *arguments]
+
+
+def runtime_environment(runtime: Runtime) -> dict[str, str]:
+    """Return the variables that let the runtime find the firmware's packages."""
+    if runtime is Runtime.MICROPYTHON:
+        # This variable replaces the whole search path, so the frozen modules have to be named too.
+        return {"MICROPYPATH": f"{_FIRMWARE}:.frozen"}
+    return {}
+
+
+def _micropython() -> str | None:
+    beside = Path(sys.executable).with_name("micropython")
+    return str(beside) if os.access(beside, os.X_OK) else shutil.which("micropython")
