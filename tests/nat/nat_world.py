@@ -1,0 +1,174 @@
+"""An internet of network namespaces: public servers, and homes behind routers that do a chosen kind of NAT.
+
+    internet 198.51.100.10, .20 ── router 203.0.113.1 ── 192.168.1.10 …
+                                ── router 203.0.113.2 ── 192.168.1.10 …
+
+Homes share their private addresses, as real ones do: what works here does not work by accident. Homes without NAT have
+198.18.n.0/28.
+"""
+
+import enum
+
+from netns import Node, link
+
+SERVER = "198.51.100.10"
+OTHER_SERVER = "198.51.100.20"
+_GATEWAY = "198.51.100.1"
+
+
+class Nat(enum.Enum):
+    """What a router does to UDP. (Mapping: which public port; filtering: who may send to it.)"""
+
+    OPEN = "open"  # none: hosts have public addresses
+    FULL_CONE = "full cone"  # one mapping for all; anyone may send to it
+    ADDRESS_RESTRICTED = "address restricted"  # one mapping for all; addresses that were sent to may send
+    PORT_RESTRICTED = "port restricted"  # one mapping for all; endpoints that were sent to may send
+    SYMMETRIC = "symmetric"  # a random mapping for each destination, which alone may send to it
+    SYMMETRIC_NARROW = "symmetric, few ports"  # likewise, but from a small pool: guessing finds it
+    BLOCKED = "udp blocked"  # TCP only
+
+
+_NARROW_POOL = "40000-40255"
+
+_SOURCE_NAT = {
+    Nat.FULL_CONE: "update @mapped { udp sport : ip saddr } masquerade",
+    Nat.ADDRESS_RESTRICTED: "update @mapped_for { udp sport . ip daddr : ip saddr } masquerade",
+    Nat.PORT_RESTRICTED: "masquerade",
+    Nat.SYMMETRIC: "masquerade fully-random",
+    Nat.SYMMETRIC_NARROW: f"masquerade to :{_NARROW_POOL} fully-random",
+    Nat.BLOCKED: "drop",
+}
+_DESTINATION_NAT = {
+    Nat.FULL_CONE: "dnat to udp dport map @mapped",
+    Nat.ADDRESS_RESTRICTED: "dnat to udp dport . ip saddr map @mapped_for",
+}
+
+
+def _rules(nat: Nat) -> str:
+    """A router's rule set. What comes from outside and is not expected is dropped without a trace: were it let in,
+    connection tracking would keep its port from the hole punched from inside."""
+    if nat is Nat.OPEN:
+        return ""
+    return f"""
+table ip router {{
+    map mapped {{ type inet_service : ipv4_addr; flags dynamic,timeout; timeout 2m; }}
+    map mapped_for {{ type inet_service . ipv4_addr : ipv4_addr; flags dynamic,timeout; timeout 2m; }}
+    chain arriving {{
+        type nat hook prerouting priority dstnat;
+        iifname wan ip protocol udp {_DESTINATION_NAT.get(nat, "accept")}
+    }}
+    chain leaving {{
+        type nat hook postrouting priority srcnat;
+        oifname wan ip protocol udp {_SOURCE_NAT[nat]}
+        oifname wan masquerade
+    }}
+    chain to_router {{
+        type filter hook input priority filter;
+        iifname wan drop
+    }}
+    chain through {{
+        type filter hook forward priority filter;
+        iifname wan ct state new ct status dnat accept
+        iifname wan ct state new drop
+    }}
+}}
+"""
+
+
+class Home:
+    """A LAN behind a router. `address` is its public one (of the router, or of the host where there is no NAT)."""
+
+    def __init__(self, world: "World", number: int, nat: Nat) -> None:
+        self._world = world
+        self._hosts = 0
+        self.nat = nat
+        self.public = f"203.0.113.{number}"
+        self._lan = f"198.18.{number}.0" if nat is Nat.OPEN else "192.168.1.0"
+        self.uplink = f"home{number}"
+        self.router = world.node(f"router {number} ({nat.value})")
+        link(self.router, "wan", world.internet, self.uplink)
+        self.router.ip(f"addr add {self.public}/32 dev wan")
+        self.router.ip(f"route add default via {_GATEWAY} dev wan onlink")
+        self.router.ip("link add lan type bridge")
+        self.router.ip(f"addr add {self._lan_address(1)}/28 brd + dev lan")
+        self.router.ip("link set lan up")
+        self.router.sysctl("ipv4/ip_forward", 1)
+        world.internet.ip(f"route add {self.public}/32 dev {self.uplink}")
+        if nat is Nat.OPEN:
+            world.internet.ip(f"route add {self._lan}/28 via {self.public} dev {self.uplink} onlink")
+        self.set_nat(nat)
+
+    def _lan_address(self, host: int) -> str:
+        network, _, last = self._lan.rpartition(".")
+        return f"{network}.{int(last) + host}"
+
+    def host(self) -> Node:
+        """A new computer in the LAN, the first with the same address in every home (see `address_of`)."""
+        self._hosts += 1
+        node = self._world.node(f"host {self._hosts} behind {self.router.name}")
+        port = f"port{self._hosts}"
+        link(node, "lan0", self.router, port)
+        self.router.ip(f"link set {port} master lan")
+        node.ip(f"addr add {self.address_of(self._hosts)}/28 brd + dev lan0")
+        node.ip(f"route add default via {self._lan_address(1)}")
+        return node
+
+    def address_of(self, host: int) -> str:
+        """Private address of the host made as number `host` (from 1)."""
+        return self._lan_address(1 + host)
+
+    def set_nat(self, nat: Nat) -> None:
+        """Changes what the router does, and forgets every mapping."""
+        self.nat = nat
+        self.router.nft("flush ruleset")
+        self.router.nft(_rules(nat))
+        self.forget_mappings()
+
+    def forget_mappings(self) -> None:
+        """As a router that was switched off and on: masqueraded connections end when their interface goes down."""
+        self.router.ip("link set wan down")
+        self.router.ip("link set wan up")
+        self.router.ip(f"route replace default via {_GATEWAY} dev wan onlink")
+
+
+class World:
+    """All of it. A context manager: on leaving, processes end and namespaces are gone."""
+
+    def __init__(self) -> None:
+        self._nodes: list[Node] = []
+        self._homes = 0
+        self.internet = self.node("internet")
+        for address in (_GATEWAY, SERVER, OTHER_SERVER):
+            self.internet.ip(f"addr add {address}/32 dev lo")
+        self.internet.sysctl("ipv4/ip_forward", 1)
+        self.internet.nft("add table ip cut")
+        self.internet.nft("add chain ip cut through { type filter hook forward priority filter; }")
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for node in reversed(self._nodes):
+            node.close()
+        self._nodes.clear()
+
+    def node(self, name: str) -> Node:
+        """A computer with no network but its own loopback."""
+        made = Node(name)
+        self._nodes.append(made)
+        return made
+
+    def home(self, nat: Nat) -> Home:
+        """A new LAN with its router on the internet."""
+        self._homes += 1
+        return Home(self, self._homes, nat)
+
+    def cut(self, *rules: str) -> None:
+        """From now on the internet does not forward what matches, such as "ip protocol udp"; `cut()` mends it."""
+        self.internet.nft("flush chain ip cut through")
+        for rule in rules:
+            self.internet.nft(f"add rule ip cut through {rule} drop")
+
+    def lose(self, percent: int) -> None:
+        """From now on the internet loses so many of 100 forwarded UDP datagrams, at random."""
+        self.cut(f"ip protocol udp numgen random mod 100 < {percent}")
