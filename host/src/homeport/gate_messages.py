@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -191,16 +191,12 @@ def read_endpoint(text: Any) -> bytes:
     """Read "a.b.c.d:port" as a 6-byte endpoint; raise ValueError."""
     if type(text) is not str or len(text) > _ENDPOINT_TEXT_MAX:
         raise ValueError("expected a.b.c.d:port")
-    ip, _, port = text.partition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= 0xFFFF):
-        raise ValueError("expected a.b.c.d:port")
-    return wire.endpoint(ip, int(port))
+    return wire.endpoint(wire.parse_address(text))
 
 
 def write_endpoint(endpoint: bytes) -> str:
     """Return "a.b.c.d:port"."""
-    ip, port = wire.address(endpoint)
-    return f"{ip}:{port}"
+    return wire.address_text(wire.address(endpoint))
 
 
 def _or_null(codec: _Codec) -> _Codec:
@@ -311,7 +307,7 @@ class _UnknownType(MalformedError):
 _T = TypeVar("_T")
 
 
-def _decode(text: str, types: dict[str, type[_T]]) -> _T:
+def _decode(text: str, types: Mapping[str, type[_T]]) -> _T:
     document = _parse(text)
     id_ = document.get("id")
     detail = id_ if type(id_) is int and 0 <= id_ <= 0xFFFFFFFF else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import blake2b
 
 from homeport_core.errors import ConfigError, ProtocolError
@@ -9,6 +10,7 @@ from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_ipx, parse_attach_stats, parse_id
 from homeport_core.spec import (
     DEVICE_ID_MAX,
+    ENDPOINT_ZERO,
     FL_RESPONSE,
     ID_URL,
     PL_ATTACH_STATS,
@@ -31,14 +33,21 @@ ANSWER_LEN = 33
 
 
 class Controller:
-    """The machine (see `machine.Machine`)."""
+    """The machine (see `machine.Machine`).
 
-    def __init__(self, settings: ControllerSettings, devices: Devices) -> None:
+    A GSP with the address 0.0.0.0 is this machine itself: `route(ip)` says which of its addresses a device at `ip`
+    reaches.
+    """
+
+    def __init__(
+        self, settings: ControllerSettings, devices: Devices, route: Callable[[str], str] | None = None
+    ) -> None:
         if not settings.gsps:
             raise ConfigError("the controller needs the address of at least one GSP")
         self.counters = ControllerCounters()
         self._settings = settings
         self._devices = devices
+        self._route = route
         self._events = EventQueue(settings.events_max, settings.report, settings.reports)
         self._sources = Buckets(settings.source.burst, settings.source.per_s, settings.sources_max)
 
@@ -97,7 +106,10 @@ class Controller:
             self._events.report(now_ms, (address[0], reason), event)
             return NOTHING
         self.counters.answered += 1
-        ipx = build_ipx(self.gsp_for(device_id), endpoint(address))
+        gsp = self.gsp_for(device_id)
+        if self._route is not None and gsp[:4] == ENDPOINT_ZERO[:4]:
+            gsp = endpoint((self._route(address[0]), gsp[4] << 8 | gsp[5]))
+        ipx = build_ipx(gsp, endpoint(address))
         answer = encode(PT_U_INVITE, ((PL_IPX, ipx),), seq=packet.seq, flags=FL_RESPONSE)
         return ((answer, address),)
 

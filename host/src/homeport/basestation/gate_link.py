@@ -1,0 +1,208 @@
+"""One client's connection to the gate: pumps bytes between TCP, TLS, WebSocket and session, and watches its time."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeport_core.errors import AuthError
+from OpenSSL import SSL
+
+from homeport.basestation.gate_session import Action, Close, GateSession, HangUp, Introduce, Send
+from homeport.basestation.gate_socket import Alive, Binary, Ended, Opened, Oversized, Received, Text, WebSocketEnd
+from homeport.basestation.gate_tls import TlsEnd, identify
+from homeport.gate_messages import Connect
+
+_READ_LEN = 16_384
+OPENING_MAX = 65_536  # bytes; the largest certificate OpenSSL would take, and the upgrade, are far below
+OPENING_MS = 10_000  # TLS and upgrade together: bounds what a client costs that never says who it is
+CLOSING_MS = 5_000  # for the client's answer to our close frame
+STALLED_MS = 20_000  # with bytes waiting that the client does not take
+BACKLOG_MAX = 262_144  # bytes waiting for a client that does not read
+
+
+class Owner(Protocol):
+    """What a link needs of the gate."""
+
+    tls: SSL.Context
+    pool: ThreadPoolExecutor
+
+    def now_ms(self) -> int: ...
+
+    def open_session(self, link: GateLink, fingerprint: bytes) -> GateSession: ...
+
+    def introduce(self, link: GateLink, request: Connect) -> None: ...
+
+    def hang_up(self, nsi: bytes) -> None: ...
+
+    def report(self, link: GateLink, stage: str, reason: str) -> None: ...
+
+
+@dataclass(slots=True)
+class _Times:
+    opened_ms: int
+    closing_ms: int | None = None
+    stalled_ms: int | None = None
+
+
+class GateLink:
+    """Run `run` in a task; `sweep` ends what has lasted too long. `source` is the client's IP address."""
+
+    def __init__(self, owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str) -> None:
+        self.source = source
+        self.reached = str(writer.get_extra_info("sockname")[0])
+        self.session: GateSession | None = None
+        self._owner = owner
+        self._reader = reader
+        self._writer = writer
+        self._tls = TlsEnd(owner.tls)
+        self._socket = WebSocketEnd()
+        self._times = _Times(owner.now_ms())
+        self._in_pool = False  # while True, a thread works on `_tls`, which is not made for two
+
+    async def run(self) -> None:
+        """Serve the client until either end has had enough. Never raises for what the client does."""
+        stage = "tls"
+        try:
+            taken = await self._handshake()
+            fingerprint = self._identify()
+            stage = "socket"
+            await self._serve(fingerprint, taken)
+        except AuthError as error:
+            self._owner.report(self, stage, error.reason)
+        except ConnectionError:
+            self._owner.report(self, stage, "connection lost")
+        finally:
+            if self.session is not None:
+                self.session.closed()
+            if not self._in_pool:
+                self._flush_quietly()
+            self._writer.close()
+
+    def perform(self, actions: list[Action]) -> None:
+        """Do what the session wants; may be called at any time."""
+        for action in actions:
+            if isinstance(action, Send):
+                self._socket.send(action.text)
+            elif isinstance(action, Introduce):
+                self._owner.introduce(self, action.request)
+            elif isinstance(action, HangUp):
+                self._owner.hang_up(action.nsi)
+            elif isinstance(action, Close):
+                self._socket.close(action.code, action.reason)
+                self._times.closing_ms = self._owner.now_ms()
+        try:
+            self._flush()
+        except AuthError:
+            self.abort()
+
+    def sweep(self, now_ms: int) -> None:
+        """End the session or the connection if it is overdue."""
+        times = self._times
+        waiting = self._writer.transport.get_write_buffer_size() > 0
+        times.stalled_ms = (now_ms if times.stalled_ms is None else times.stalled_ms) if waiting else None
+        if self.session is None:
+            if now_ms - times.opened_ms >= OPENING_MS:
+                self._owner.report(self, "tls", f"not open after {OPENING_MS // 1000} s")
+                self.abort()
+        elif times.closing_ms is not None:
+            if now_ms - times.closing_ms >= CLOSING_MS:
+                self.abort()
+        else:
+            self.perform(self.session.timeout(now_ms))
+        if times.stalled_ms is not None and now_ms - times.stalled_ms >= STALLED_MS:
+            self._owner.report(self, "socket", "does not read")
+            self.abort()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._writer.transport.abort()
+
+    async def _handshake(self) -> int:
+        """Returns the number of bytes it took."""
+        loop = asyncio.get_running_loop()
+        taken = 0
+        done = False
+        while not done:
+            data = await self._reader.read(_READ_LEN)
+            if not data:
+                raise AuthError("cut during the TLS handshake")
+            taken += len(data)
+            if taken > OPENING_MAX:
+                raise AuthError(f"TLS handshake larger than {OPENING_MAX} bytes")
+            self._in_pool = True
+            done = await loop.run_in_executor(self._owner.pool, self._tls.handshake, data)
+            self._in_pool = False
+            self._flush()
+            await self._writer.drain()
+        return taken
+
+    def _identify(self) -> bytes:
+        """Empty if the certificate is not acceptable: the upgrade is then refused with the reason."""
+        try:
+            return identify(self._tls.certificate(), datetime.datetime.now(datetime.UTC))
+        except AuthError as error:
+            self._socket = WebSocketEnd(refusal=error.reason)
+            return b""
+
+    async def _serve(self, fingerprint: bytes, taken: int) -> None:
+        data = b""
+        while True:
+            plaintext, closed = self._tls.receive(data)
+            for item in self._socket.receive(plaintext):
+                if isinstance(item, Opened):
+                    self.session = self._owner.open_session(self, fingerprint)
+                    self.perform(self.session.start(self._owner.now_ms()))
+                elif isinstance(item, Ended):
+                    if item.reason:
+                        self._owner.report(self, "socket", item.reason)
+                    return
+                elif self.session is not None:
+                    self.perform(_deliver(self.session, self._owner.now_ms(), item))
+                    if isinstance(item, Oversized):
+                        return
+            self._flush()
+            await self._writer.drain()
+            if closed:
+                return
+            data = await self._reader.read(_READ_LEN)
+            taken += len(data)
+            if not data or (self.session is None and taken > OPENING_MAX):
+                return
+
+    def _flush(self) -> None:
+        """Encrypt and send what waits; cut a client that lets too much wait."""
+        plaintext = self._socket.outgoing()
+        if plaintext:
+            self._tls.send(plaintext)
+        data = self._tls.outgoing()
+        if data and not self._writer.transport.is_closing():
+            self._writer.write(data)
+        if self._writer.transport.get_write_buffer_size() > BACKLOG_MAX:
+            raise AuthError("does not read")
+
+    def _flush_quietly(self) -> None:
+        """The last bytes: an alert, a refusal, a close frame, as far as they still can be sent."""
+        for step in (self._flush, self._tls.close, self._flush):
+            try:
+                step()
+            except AuthError:
+                data = self._tls.outgoing()  # a TLS alert says more to the client than a reset
+                if data and not self._writer.transport.is_closing():
+                    self._writer.write(data)
+                return
+
+
+def _deliver(session: GateSession, now_ms: int, item: Received) -> list[Action]:
+    handlers: dict[type[Received], Callable[[], list[Action]]] = {
+        Binary: session.binary,
+        Oversized: session.oversized,
+        Alive: lambda: session.heard(now_ms),
+    }
+    if isinstance(item, Text):
+        return session.text(now_ms, item.text)
+    return handlers[type(item)]()

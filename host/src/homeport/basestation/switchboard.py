@@ -1,0 +1,79 @@
+"""The gate's view of the session server, when both run in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import socket
+
+from homeport_core.spec import ENDPOINT_ZERO
+
+from homeport.basestation.connect import ConnectRequest
+from homeport.basestation.gsp import Gsp
+from homeport.basestation.udp import UdpEndpoint, monotonic_ms
+from homeport.gate_messages import Connect
+from homeport.wire import endpoint
+
+_ROUTES_MAX = 1024
+_ANY_PORT = 9  # no packet is sent there: a UDP socket is only asked which address it would send from
+
+
+class GspSwitchboard:
+    """Implements `gate.Switchboard`. `public` is the session server's endpoint, address 0.0.0.0: see `reached_at`."""
+
+    def __init__(self, gsp: Gsp, udp: UdpEndpoint, public: bytes) -> None:
+        self._gsp = gsp
+        self._udp = udp
+        self._public = public
+
+    def relay_endpoint(self, reached: str) -> bytes:
+        """The session server's endpoint for a client that reached us at `reached`."""
+        return fill_address(self._public, reached)
+
+    def add_probe(self, probe_id: bytes, key_material: bytes) -> None:
+        """Answer probes of this id."""
+        self._gsp.add_probe(probe_id, key_material)
+
+    def remove_probe(self, probe_id: bytes) -> None:
+        """Answer them no longer."""
+        self._gsp.remove_probe(probe_id)
+
+    def introduce(self, fingerprint: bytes, probe_id: bytes, request: Connect) -> int:
+        """Ask the device; returns the connect id of the answer, which never comes before this returns."""
+        public = None if request.probe is None else self._gsp.probed(probe_id, request.probe)
+        connect = ConnectRequest(
+            device_id=request.device.encode(),
+            fingerprint=fingerprint,
+            client_id=request.client_id,
+            private=request.private or ENDPOINT_ZERO,
+            global_=public or ENDPOINT_ZERO,
+            nat_type=request.nat_type,
+            rendezvous=request.rendezvous,
+        )
+        connect_id = self._gsp.connect(monotonic_ms(), connect)
+        self._wake_soon()
+        return connect_id
+
+    def hang_up(self, nsi: bytes) -> None:
+        """Forget a connection."""
+        self._gsp.disconnect(nsi)
+        self._wake_soon()
+
+    def _wake_soon(self) -> None:
+        asyncio.get_running_loop().call_soon(self._udp.wake)
+
+
+def fill_address(public: bytes, address: str) -> bytes:
+    """`public`, with `address` in place of 0.0.0.0."""
+    return public if any(public[:4]) else endpoint((address, public[4] << 8 | public[5]))
+
+
+@functools.lru_cache(maxsize=_ROUTES_MAX)
+def reached_at(peer: str) -> str:
+    """The address of this machine that talks to IPv4 address `peer`: what to call ourselves towards it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((peer, _ANY_PORT))
+        except OSError:
+            return "0.0.0.0"
+        return str(probe.getsockname()[0])
