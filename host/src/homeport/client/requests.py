@@ -17,14 +17,24 @@ connection the device's nonce does (see `psk`).
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from enum import StrEnum
+
+from homeport_core.errors import StateError
+
+from homeport.client.opening import Rng, random_nsi
 
 ACK_TIMEOUT_MS = 1_000
 QUICK_ACK_TIMEOUT_MS = 400  # towards a device that never runs a repetition
 BACKOFF_MAX_MS = 4_000
 POLL_MS = 3_000
-SEQ_SPAN = 0x10000
+MAX_IN_FLIGHT = 16  # the rest waits in our queue: small devices hold few requests
+MAX_WAITING = 1_000
+_FIRST_SEQ = 100
+_SEQ_SPAN = 0x10000
+
+Key = tuple[bytes, int]
 
 
 class Retry(StrEnum):
@@ -37,79 +47,104 @@ class Retry(StrEnum):
 
 @dataclass
 class Request:
-    """One request in flight. `key` (NSI.cp, seq) is what its answer must carry."""
+    """One request. Once sent it has a `key` (NSI.cp, seq), which its answer must carry, and a `packet`."""
 
     request_id: int
-    key: tuple[bytes, int]
-    packet: bytes
+    payload: bytes
     retry: Retry
     expires_at_ms: int
-    repeat_at_ms: int | None
-    wait_ms: int
+    key: Key = (b"", 0)
+    packet: bytes = b""
+    repeat_at_ms: int | None = None
+    wait_ms: int = 0
     acknowledged: bool = False
 
 
 class Requests:
-    """The table of requests in flight; the session does the sealing and the sending."""
+    """The requests of one session, waiting and in flight; the session seals and sends."""
 
-    def __init__(self) -> None:
+    def __init__(self, cp: bytes, rng: Rng) -> None:
         self.remembers = False  # the device is known not to run repetitions
-        self._by_key: dict[tuple[bytes, int], Request] = {}
-
-    def __len__(self) -> int:
-        return len(self._by_key)
+        self.cp = cp  # changes when seq has gone round, so that no key comes twice
+        self._rng = rng
+        self._seq = _FIRST_SEQ
+        self._last_id = 0
+        self._waiting: deque[Request] = deque()
+        self._in_flight: dict[Key, Request] = {}
 
     @property
     def deadline_ms(self) -> int | None:
         """When the next repetition or time limit is due."""
-        times = [request.expires_at_ms for request in self._by_key.values()]
-        times += [r.repeat_at_ms for r in self._by_key.values() if r.repeat_at_ms is not None]
+        times = [request.expires_at_ms for request in (*self._waiting, *self._in_flight.values())]
+        times += [r.repeat_at_ms for r in self._in_flight.values() if r.repeat_at_ms is not None]
         return min(times, default=None)
 
-    def add(
-        self, now_ms: int, request_id: int, key: tuple[bytes, int], packet: bytes, retry: Retry, expires_at_ms: int
-    ) -> None:
-        """Note a request that was sent just now."""
-        wait_ms = QUICK_ACK_TIMEOUT_MS if self._polls(retry) else ACK_TIMEOUT_MS
-        repeat_at_ms = None if retry is Retry.NEVER else now_ms + wait_ms
-        self._by_key[key] = Request(request_id, key, packet, retry, expires_at_ms, repeat_at_ms, wait_ms)
+    def submit(self, payload: bytes, retry: Retry, expires_at_ms: int) -> int:
+        """Queue a request and return its id. Raises StateError when too many wait."""
+        if len(self._waiting) >= MAX_WAITING:
+            raise StateError(f"more than {MAX_WAITING} requests wait for the device")
+        self._last_id += 1
+        self._waiting.append(Request(self._last_id, payload, retry, expires_at_ms))
+        return self._last_id
 
-    def acknowledged(self, now_ms: int, key: tuple[bytes, int]) -> None:
+    def next_to_send(self) -> Request | None:
+        """Take the next request that may be sent now, with its key; hand it back with `sent`."""
+        if not self._waiting or len(self._in_flight) >= MAX_IN_FLIGHT:
+            return None
+        self._seq += 1
+        if self._seq == _SEQ_SPAN:
+            self._seq = 1
+            self.cp = random_nsi(self._rng)
+        request = self._waiting.popleft()
+        request.key = (self.cp, self._seq)
+        return request
+
+    def sent(self, now_ms: int, request: Request, packet: bytes) -> None:
+        """Note that `request` went out as `packet`; every repetition will be the same."""
+        request.packet = packet
+        request.wait_ms = QUICK_ACK_TIMEOUT_MS if self._polls(request.retry) else ACK_TIMEOUT_MS
+        request.repeat_at_ms = None if request.retry is Retry.NEVER else now_ms + request.wait_ms
+        self._in_flight[request.key] = request
+
+    def in_flight(self, key: Key) -> Request | None:
+        """The request that an answer with this key belongs to."""
+        return self._in_flight.get(key)
+
+    def acknowledged(self, now_ms: int, request: Request) -> None:
         """The device says that it has the request (unauthenticated: it only changes our waiting)."""
-        request = self._by_key.get(key)
-        if request is not None and not request.acknowledged:
+        if not request.acknowledged:
             request.acknowledged = True
             request.repeat_at_ms = now_ms + POLL_MS if self._polls(request.retry) else None
 
-    def get(self, key: tuple[bytes, int]) -> Request | None:
-        """The request that an answer with this key belongs to."""
-        return self._by_key.get(key)
-
-    def finish(self, key: tuple[bytes, int]) -> None:
+    def finish(self, request: Request) -> None:
         """Forget an answered request."""
-        del self._by_key[key]
+        del self._in_flight[request.key]
 
     def due(self, now_ms: int) -> list[bytes]:
         """The packets to repeat now."""
         packets = []
-        for request in self._by_key.values():
+        for request in self._in_flight.values():
             if request.repeat_at_ms is not None and now_ms >= request.repeat_at_ms:
                 packets.append(request.packet)
                 request.wait_ms = POLL_MS if request.acknowledged else min(request.wait_ms * 2, BACKOFF_MAX_MS)
                 request.repeat_at_ms = now_ms + request.wait_ms
         return packets
 
-    def expired(self, now_ms: int) -> list[Request]:
+    def expire(self, now_ms: int) -> list[Request]:
         """Take out the requests whose time is up."""
-        late = [request for request in self._by_key.values() if now_ms >= request.expires_at_ms]
+        late = [r for r in (*self._in_flight.values(), *self._waiting) if now_ms >= r.expires_at_ms]
         for request in late:
-            del self._by_key[request.key]
+            if request.packet:
+                self.finish(request)
+            else:
+                self._waiting.remove(request)
         return late
 
     def clear(self) -> list[Request]:
         """Take out all."""
-        requests = list(self._by_key.values())
-        self._by_key.clear()
+        requests = [*self._in_flight.values(), *self._waiting]
+        self._in_flight.clear()
+        self._waiting.clear()
         return requests
 
     def _polls(self, retry: Retry) -> bool:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from enum import Enum, auto
 
-from homeport_core.errors import HomeportError, ProtocolError, StateError, Timeout
+from homeport_core.errors import FullError, HomeportError, ProtocolError, StateError, Timeout
 from homeport_core.packet import Context, Packet
 from homeport_core.payloads import parse_notify, u32
 from homeport_core.spec import (
@@ -39,18 +39,15 @@ from homeport_core.spec import (
 from homeport.client import frames
 from homeport.client.events import Answered, Closed, Event, Failed, Opened, PathChanged
 from homeport.client.keepalive import RETRY_MS, TRIES, KeepAlive
-from homeport.client.opening import Opening, Rng, random_nsi
+from homeport.client.opening import Opening, Rng
 from homeport.client.paths import Path
 from homeport.client.refusals import exception_error
-from homeport.client.requests import SEQ_SPAN, Request, Requests, Retry
+from homeport.client.requests import Request, Requests, Retry
 from homeport.errors import DeviceOffline
 
 COMMIT_RETRY_MS = 500
 CLOSE_RETRY_MS = 100
 CLOSE_TRIES = 3
-MAX_IN_FLIGHT = 16  # more wait in our queue: small devices hold few requests
-MAX_WAITING = 1_000
-_FIRST_SEQ = 100
 
 
 class State(Enum):
@@ -72,18 +69,6 @@ TRANSITIONS = {
 }
 
 
-class _Waiting:
-    """A request that is not sent yet."""
-
-    __slots__ = ("expires_at_ms", "payload", "request_id", "retry")
-
-    def __init__(self, request_id: int, payload: bytes, retry: Retry, expires_at_ms: int) -> None:
-        self.request_id = request_id
-        self.payload = payload
-        self.retry = retry
-        self.expires_at_ms = expires_at_ms
-
-
 class Session:
     """Feed it datagrams and time, drain `datagrams()` and `next_event()`, call `timeout` at `deadline_ms`."""
 
@@ -96,11 +81,7 @@ class Session:
         self._events: deque[Event] = deque()
         self._out: list[tuple[bytes, bytes]] = []
         self._keep_alive = KeepAlive()
-        self._requests = Requests()
-        self._waiting: deque[_Waiting] = deque()
-        self._next_request_id = 1
-        self._cp = opening.cp
-        self._seq = _FIRST_SEQ
+        self._requests = Requests(opening.cp, rng)
         self._announced: Path | None = None  # the path that the user was told of
         self._closes_left = 0
         self._close_at_ms: int | None = None
@@ -146,7 +127,7 @@ class Session:
     @property
     def nsis(self) -> tuple[bytes, ...]:
         """The NSIs by which packets for this session are known, unique to it on our socket."""
-        return (self._cp, *self.opening.nsis)
+        return (self._requests.cp, *self.opening.nsis)
 
     @property
     def deadline_ms(self) -> int | None:
@@ -156,7 +137,6 @@ class Session:
         if self.state is State.CLOSING:
             return self._close_at_ms
         times = [self.opening.deadline_ms, self._requests.deadline_ms, self._keep_alive.deadline_ms]
-        times += [min((waiting.expires_at_ms for waiting in self._waiting), default=None)]
         return min((time for time in times if time is not None), default=None)
 
     def datagrams(self) -> list[tuple[bytes, bytes]]:
@@ -194,11 +174,7 @@ class Session:
         """
         if self.state in (State.CLOSING, State.CLOSED):
             raise StateError("the connection is closed")
-        if len(self._waiting) >= MAX_WAITING:
-            raise StateError(f"more than {MAX_WAITING} requests wait for the device")
-        request_id = self._next_request_id
-        self._next_request_id += 1
-        self._waiting.append(_Waiting(request_id, payload, retry, now_ms + timeout_ms))
+        request_id = self._requests.submit(payload, retry, now_ms + timeout_ms)
         self._progress(now_ms)
         return request_id
 
@@ -247,16 +223,15 @@ class Session:
             self.drops["framing"] += 1
 
     def _response(self, now_ms: int, packet: Packet, context: Context) -> None:
-        key = (packet.cp, packet.seq)
-        request = self._requests.get(key)
+        request = self._requests.in_flight((packet.cp, packet.seq))
         if request is None:
             self.drops["replay"] += 1
         elif packet.crypto_off < 0:
             if parse_notify(packet.get(PL_NOTIFY) or b"")[0] == NOTIFY_MICRO_ACK:
-                self._requests.acknowledged(now_ms, key)
+                self._requests.acknowledged(now_ms, request)
         else:
             plaintext = context.open(packet)
-            self._requests.finish(key)
+            self._requests.finish(request)
             self._keep_alive.heard(now_ms)
             self._answer(request, packet, plaintext)
 
@@ -349,47 +324,33 @@ class Session:
             return
         self._closes_left -= 1
         self._close_at_ms = now_ms + CLOSE_RETRY_MS
-        self._out.append((frames.close(context, self._cp, self.opening.sp, self._rng(IV_LEN)), self._where()))
+        self._out.append((frames.close(context, self._requests.cp, self.opening.sp, self._rng(IV_LEN)), self._where()))
 
     # Requests
 
     def _send_waiting(self, now_ms: int) -> None:
         context = self._context()
-        while context is not None and self._waiting and len(self._requests) < MAX_IN_FLIGHT:
-            waiting = self._waiting.popleft()
-            key = self._next_key()
+        while context is not None and (request := self._requests.next_to_send()) is not None:
+            cp, seq = request.key
             try:
-                packet = frames.request(
-                    context, key[0], self.opening.sp, key[1], waiting.payload, self._rng(IV_LEN)
-                )
-            except HomeportError as error:  # larger than a packet
-                self._events.append(Failed(waiting.request_id, error))
+                packet = frames.request(context, cp, self.opening.sp, seq, request.payload, self._rng(IV_LEN))
+            except FullError as error:
+                self._events.append(Failed(request.request_id, error))
                 continue
-            self._requests.add(now_ms, waiting.request_id, key, packet, waiting.retry, waiting.expires_at_ms)
+            self._requests.sent(now_ms, request, packet)
             self._out.append((packet, self._where()))
 
-    def _next_key(self) -> tuple[bytes, int]:
-        """The NSI.cp and seq of a new request; no pair comes twice in a session."""
-        self._seq += 1
-        if self._seq == SEQ_SPAN:
-            self._seq = 1
-            self._cp = random_nsi(self._rng)
-        return self._cp, self._seq
-
     def _expire(self, now_ms: int) -> None:
-        for request in self._requests.expired(now_ms):
-            why = "acknowledged the request, but no answer came" if request.acknowledged else "did not answer"
-            self._events.append(Failed(request.request_id, Timeout(f"the device {why} in time")))
-        late = [waiting for waiting in self._waiting if now_ms >= waiting.expires_at_ms]
-        for waiting in late:
-            self._waiting.remove(waiting)
-            self._events.append(Failed(waiting.request_id, Timeout("the request could not be sent in time")))
+        for request in self._requests.expire(now_ms):
+            if request.acknowledged:
+                why = "the device acknowledged the request, but did not answer it in time"
+            else:
+                why = "the device did not answer in time" if request.packet else "there was no connection in time"
+            self._events.append(Failed(request.request_id, Timeout(why)))
 
     def _fail_all(self, error: HomeportError) -> None:
         for request in self._requests.clear():
             self._events.append(Failed(request.request_id, error))
-        while self._waiting:
-            self._events.append(Failed(self._waiting.popleft().request_id, error))
 
     def _send_keep_alive(self, now_ms: int) -> None:
         context = self._context()
@@ -397,7 +358,7 @@ class Session:
             raise StateError("keep-alive without keys")
         retry_ms = COMMIT_RETRY_MS if self.state is State.COMMITTING else RETRY_MS
         counter = self._keep_alive.send(now_ms, retry_ms)
-        packet = frames.keep_alive(context, self._cp, self.opening.sp, counter, self._rng(IV_LEN))
+        packet = frames.keep_alive(context, self._requests.cp, self.opening.sp, counter, self._rng(IV_LEN))
         self._out.append((packet, self._where()))
 
     def _context(self) -> Context | None:
