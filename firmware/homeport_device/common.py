@@ -4,6 +4,7 @@ from homeport_core.compat import const
 from homeport_core.errors import RefusedError
 from homeport_core.rpc import RAW, UINT8, UINT16
 from homeport_core.spec import AER_TOO_LARGE
+
 from homeport_device.queries import ANYONE, OWNER
 
 _NAME_MAX = const(49)

@@ -13,9 +13,12 @@ from homeport_core.spec import (
 
 _ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-."
 _CONTROLLERS_MAX = 6
-# The largest packets a device must take and send: U_CONNECT with all payloads and a long client name.
-_PACKET_MIN = 400
+# The smallest build of the reference receives this much: enough for U_CONNECT with a client name of 58 octets.
+_PACKET_MIN = 272
 _PACKET_LIMIT = 1500
+# Header with all options, CRYPTO's header and suite code, IV and MAC.
+_ENVELOPE_LEN = 26 + 6 + 16 + 16
+_BLOCK_LEN = 16
 
 # Loopback, the private networks and link-local addresses.
 PRIVATE_NETWORKS = (
@@ -79,7 +82,7 @@ class Config:
         self.device_id = device_id
         self.key = key
         for name, value in settings.items():
-            if name.startswith("_") or not hasattr(Config, name):
+            if name.startswith("_") or not hasattr(self, name):
                 raise ConfigError("no such setting: " + name)
             setattr(self, name, value)
         self._check()
@@ -100,9 +103,9 @@ class Config:
         if len(self.application_version) > CLIENT_ID_MAX or len(self.url) > CLIENT_ID_MAX:
             raise ConfigError("application version and url may have 64 characters")
         if not _PACKET_MIN <= self.packet_max <= _PACKET_LIMIT:
-            raise ConfigError("packet_max must be 400 to 1500", self.packet_max)
-        if max(self.request_max, self.response_max) + 100 > self.packet_max:
-            raise ConfigError("request_max and response_max must leave 100 octets of packet_max")
+            raise ConfigError("packet_max must be 272 to 1500", self.packet_max)
+        if max(sealed_len(self.request_max), sealed_len(self.response_max)) > self.packet_max:
+            raise ConfigError("request_max and response_max must fit packet_max", self.packet_max)
         for name in (
             "connections",
             "connections_per_source",
@@ -117,6 +120,11 @@ class Config:
     def is_on_link(self, address: bytes) -> bool:
         """Whether an IPv4 address (or endpoint) belongs to one of the local networks."""
         return any(_shares_prefix(address, network, bits) for network, bits in self.local_networks)
+
+
+def sealed_len(plaintext_len: int) -> int:
+    """The most octets a packet can have that carries so much plaintext."""
+    return _ENVELOPE_LEN + (plaintext_len // _BLOCK_LEN + 1) * _BLOCK_LEN
 
 
 def _shares_prefix(address: bytes, network: bytes, bits: int) -> bool:

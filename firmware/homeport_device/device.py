@@ -20,6 +20,7 @@ import sys
 from homeport_core.errors import ConfigError, HomeportError
 from homeport_core.rpc import Writer
 from homeport_core.spec import AER_ACCEPTED, AER_INV_QUERY_ID, AER_NO_ACCESS
+
 from homeport_device import acl_rpc, common, log
 from homeport_device.acl import DEFAULTS, REMOTE, Acl
 from homeport_device.acl_file import AclFile, Files
@@ -69,9 +70,7 @@ class Device:
 
     # Declarations
 
-    def query(
-        self, query_id: int, name: str, params: tuple = (), result: tuple = (), allow: int = GUEST
-    ) -> object:
+    def query(self, query_id: int, name: str, params: tuple = (), result: tuple = (), allow: int = GUEST) -> object:
         """Declare the decorated function, plain or async, as the handler of a query. Raises ConfigError."""
         if acl_rpc.FIRST_ID <= query_id <= acl_rpc.LAST_ID:
             raise ConfigError("the ids 11000 to 11999 belong to the list of users", query_id)
@@ -140,9 +139,7 @@ class Device:
 
     def psk_for(self, key_id: bytes, client_id: bytes, fingerprint: bytes | None) -> tuple | None:
         """Key and proved fingerprint of a local PSK connection."""
-        return self.acl.psk_for(
-            key_id, fingerprint, self.config.pairing_key or None, self.config.reference_psk
-        )
+        return self.acl.psk_for(key_id, fingerprint, self.config.pairing_key or None, self.config.reference_psk)
 
     def remote_enabled(self) -> bool:
         """The master switch: the system's REMOTE permission."""
@@ -160,9 +157,7 @@ class Device:
             return AER_NO_ACCESS
         code, coroutine = query.answer(request, reader, writer)
         if code == AER_ACCEPTED:
-            task = self._port.start_task(
-                coroutine, lambda value, error: self._finish(request, query, value, error)
-            )
+            task = self._port.start_task(coroutine, lambda value, error: self._finish(request, query, value, error))
             self._pending.append((request, task))
         return code
 

@@ -4,7 +4,7 @@
 from homeport_core import ticks
 from homeport_core.crypto import AesContext, NullContext, key_material
 from homeport_core.packet import Packet, encode
-from homeport_core.payloads import build_fp, build_id, build_ipx, build_notify, parse_notify
+from homeport_core.payloads import build_fp, build_id, build_ipx, parse_notify
 from homeport_core.spec import (
     ENDPOINT_ZERO,
     FL_RESPONSE,
@@ -12,7 +12,6 @@ from homeport_core.spec import (
     ID_MAIL,
     IPX_CP_ASYNC,
     IPX_NO_RENDEZVOUS,
-    NSI_ZERO,
     PL_CP_ID,
     PL_EP,
     PL_FP,
@@ -258,7 +257,13 @@ class Bench:
     # The client's part
 
     def data(
-        self, plaintext: bytes, nsi: bytes = NSI, tag: int = None, seq: int = None, iv: bytes = None, context: object = None
+        self,
+        plaintext: bytes,
+        nsi: bytes = NSI,
+        tag: int = None,
+        seq: int = None,
+        iv: bytes = None,
+        context: object = None,
     ) -> bytes:
         """A DATA packet, each under an IV of its own unless one is given."""
         if seq is None:
@@ -266,7 +271,9 @@ class Bench:
             seq = self.seq
         iv = iv or (b"client iv " + self.seq.to_bytes(6, "big"))
         cp = b"\x99\x99\x99\x99"
-        return encode(PT_DATA, sp=nsi, cp=cp, seq=seq, tag=tag, context=context or self.keys, plaintext=plaintext, iv=iv)
+        return encode(
+            PT_DATA, sp=nsi, cp=cp, seq=seq, tag=tag, context=context or self.keys, plaintext=plaintext, iv=iv
+        )
 
     def keep_alive(self, counter: int = 1, **changes: object) -> bytes:
         return self.data(bytes(4) + counter.to_bytes(4, "big"), tag=TAG_FRAMING, **changes)
@@ -283,7 +290,9 @@ class Bench:
         assert self.introduce() == 1
         assert len(self.deliver(REMOTE, self.keep_alive(), source)) == 1
 
-    def local_request(self, cp: int = 0x99999999, flags: int = 0xA0, sp: bytes = b"", fingerprint: bytes = None) -> bytes:
+    def local_request(
+        self, cp: int = 0x99999999, flags: int = 0xA0, sp: bytes = b"", fingerprint: bytes = None
+    ) -> bytes:
         payloads = [(PL_IPX, build_ipx(flags=flags, sp=sp)), (PL_CP_ID, build_id(ID_MAIL, b"local@example.org"))]
         if fingerprint is not None:
             payloads.append((PL_FP, bytes((FP_SHA256,)) + fingerprint))
@@ -308,5 +317,3 @@ def notify_code(sent: list) -> int:
 def kinds(sent: list) -> list:
     """[(type, flags)] of what was sent."""
     return [(octets[8], octets[11]) for _, _, octets in sent]
-
-
