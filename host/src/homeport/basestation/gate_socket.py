@@ -82,7 +82,7 @@ class WebSocketEnd:
     def receive(self, data: bytes) -> list[Received]:
         """Take bytes from the client, which may be anything."""
         received: list[Received] = []
-        if self._ended:
+        if self._ended or not data:  # no bytes would mean the end of the connection to the WebSocket
             return received
         try:
             self._ws.receive_data(data)

@@ -16,7 +16,7 @@ from homeport_core.spec import FL_RESPONSE, PT_U_CONNECT
 
 from homeport.client.opening import Rng, random_nsi
 from homeport.client.paths import Candidates, Path, PathKind
-from homeport.client.rendezvous import DURATION_MS, Rendezvous
+from homeport.client.rendezvous import DURATION_MS, Rendezvous, usable
 from homeport.errors import ConnectFailed
 
 RELAY_AFTER_MS = 2_000  # the shorter end of core 10.3: whoever can be reached directly answers within a second
@@ -53,6 +53,7 @@ class IntroducedOpening:
         self._direct = PathKind.DIRECT in kinds
         self._relay = Path(PathKind.RELAY, introduction.gsp) if PathKind.RELAY in kinds else None
         self._private = introduction.device_private
+        self._await_private = usable(self._private) and self._private != introduction.device_global
         self._rendezvous = Rendezvous(
             self.cp, self.sp, introduction.device_private, introduction.device_global, introduction.device_nat
         )
@@ -94,11 +95,12 @@ class IntroducedOpening:
         self._drain()
         if concluded:
             private = source == self._private
-            if self._choose_at_ms is None and not private and not self._rendezvous.concluded[:-1]:
-                self._choose_at_ms = now_ms + PRIVATE_GRACE_MS
-            elif private:
-                self._choose_at_ms = None
             self.candidates.add(Path(PathKind.DIRECT, source), _RANK_PRIVATE if private else _RANK_GLOBAL)
+            if private:
+                self._choose_at_ms = None
+            elif self._await_private:
+                self._choose_at_ms = now_ms + PRIVATE_GRACE_MS
+            self._await_private = False
 
     def choose(self, now_ms: int, current: Path | None) -> Path | None:
         if self._choose_at_ms is not None:

@@ -50,9 +50,9 @@ class Rendezvous:
     def __init__(self, cp: bytes, sp: bytes, private: bytes, global_: bytes, device_nat: int) -> None:
         self._cp = cp
         self._sp = sp
-        self._targets = [endpoint for endpoint in dict.fromkeys((private, global_)) if _usable(endpoint)]
+        self._targets = [endpoint for endpoint in dict.fromkeys((private, global_)) if usable(endpoint)]
         self._global_address = global_[:4]
-        extended = device_nat == NAT_SYMMETRIC and _usable(global_)
+        extended = device_nat == NAT_SYMMETRIC and usable(global_)
         self._ports = guessed_ports(int.from_bytes(global_[4:])) if extended else None
         self._next_ms: int | None = None
         self._next_extended_ms: int | None = None
@@ -121,6 +121,6 @@ class Rendezvous:
         self.out.append((frames.rendezvous(self._cp, self._sp, seq, endpoint), endpoint))
 
 
-def _usable(endpoint: bytes) -> bool:
+def usable(endpoint: bytes) -> bool:
     """Whether an announced endpoint can be sent to: a zero address or port stands for unknown."""
     return any(endpoint[:4]) and any(endpoint[4:])
