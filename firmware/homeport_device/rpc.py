@@ -24,12 +24,11 @@ from homeport_core.spec import (
     PL_NOTIFY,
 )
 
+from homeport_device.config import sealed_len
 from homeport_device.connection import CLOSING
 from homeport_device.drops import RATE, REPLAY, STATE, TAKEN
 
 _QUERY_ID_LEN = const(4)
-# Header with all options, CRYPTO header, IV, padding and MAC around a response.
-_ENVELOPE_LEN = const(26 + 6 + 16 + 16 + 16)
 
 
 class Request:
@@ -161,7 +160,7 @@ class Rpc:
         self._response = bytearray(config.response_max)
         self._writer = Writer(self._response)
         self._pending = []
-        self._answers = Answers(config.answers_kept, config.response_max + _ENVELOPE_LEN)
+        self._answers = Answers(config.answers_kept, sealed_len(config.response_max))
 
     def data(self, now_ms: int, connection: object, packet: object, off: int, n: int, fresh: bool) -> int:
         """One verified packet with the plaintext `packet.buf[off : off + n]`."""
