@@ -19,7 +19,7 @@ $(VENV)/.installed: firmware/pyproject.toml host/pyproject.toml requirements-dev
 	@touch $@
 
 run: install
-	$(BIN)/python -m homeport.cli.demo
+	$(BIN)/homeport demo
 
 check: install
 	$(BIN)/ruff check .

@@ -124,7 +124,7 @@ def settings(
 
 def _run(ctx: typer.Context, action: Callable[[Device], Awaitable[T]]) -> T:
     device, path, timeout_s = ctx.meta["homeport.acl"]
-    return with_device(ctx, device, action, path, timeout_s)
+    return with_device(ctx, device, action, path, timeout_s)[0]
 
 
 def _bits(local: bool, remote: bool, admin: bool) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Annotated, Any
@@ -62,7 +61,7 @@ def pair(
         known = bool(info["is_current_user_paired"])
         return known, await open_device.pair(name), open_device.is_private
 
-    known, user, encrypted = with_device(ctx, device, work, PathOption.LOCAL, timeout_s)
+    (known, user, encrypted), _ = with_device(ctx, device, work, PathOption.LOCAL, timeout_s)
     role = "owner" if user.permissions & PERMISSION_ADMIN else "guest"
     document = {"paired": True, "already_paired": known, "role": role, "encrypted": encrypted, **user_document(user)}
     secrecy = "encrypted" if encrypted else "in clear on the local network"
@@ -89,21 +88,19 @@ def call(
     device_id = parse_target(device)[0]
     described = _interface(settings_of(ctx), device_id, query, interface)
     described.query(query).encode_request(params)  # a mistake is found before anything is sent
-    started = time.monotonic()
 
     async def work(open_device: Device) -> dict[str, Any]:
         result = await open_device.call_with(query, params, min(CALL_TIMEOUT_MS, int(timeout_s * 1000)))
         return {
             "result": result,
             "path": open_device.path.value,
-            "elapsed_ms": round((time.monotonic() - started) * 1000),
             "connect_ms": open_device.connect_ms,
             "call_ms": open_device.elapsed_ms,
         }
 
-    document = with_device(ctx, device, work, path, timeout_s, described)
-    summary = f"({document['path']}, {document['elapsed_ms']} ms)"
-    emit(ctx, document, [*value_lines(document["result"]), summary])
+    document, elapsed_ms = with_device(ctx, device, work, path, timeout_s, described)
+    summary = f"({document['path']}, {elapsed_ms} ms)"
+    emit(ctx, document | {"elapsed_ms": elapsed_ms}, [*value_lines(document["result"]), summary])
 
 
 def status(
@@ -123,7 +120,7 @@ def status(
             document["user"] = None
         return document
 
-    document = with_device(ctx, device, work, path, timeout_s)
+    document, _ = with_device(ctx, device, work, path, timeout_s)
     user = document["user"]
     shown = {name: value for name, value in document.items() if name != "user"}
     lines = value_lines(shown)

@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from homeport.errors import ConfigError, HomeportError, Timeout
+from homeport.errors import ConfigError, Timeout
 from homeport.wire import printable
 
 STOP_TIMEOUT_S = 10
-_POLL_S = 0.05
+_POLL_S = 0.02
+_WATCH_S = 0.5
 _LOG_TAIL = 4096
 
 
@@ -29,7 +30,7 @@ class Child:
             with open(log, "wb") as output:
                 self._process = subprocess.Popen(
                     command,
-                    env=os.environ | environment,
+                    env=os.environ | environment | {"PYTHONUNBUFFERED": "1"},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -38,29 +39,25 @@ class Child:
         except OSError as error:
             raise ConfigError(f"cannot start the {name}: {error}") from error
 
-    async def wait_until(self, ready: Callable[[], Awaitable[bool]], timeout_s: float) -> None:
-        """Wait until `ready` says so; raise ConfigError if the process ends before, Timeout."""
+    async def wait_for(self, words: str, timeout_s: float) -> None:
+        """Wait until it has printed `words`; raise ConfigError if it ends before, Timeout."""
         give_up_at = time.monotonic() + timeout_s
-        while not await ready():
+        while words.encode() not in self._log.read_bytes():
             self.check()
             if time.monotonic() > give_up_at:
-                raise Timeout(f"the {self.name} was not ready within {timeout_s:.0f} s; see {self._log}")
+                raise Timeout(f"the {self.name} did not say {words!r} within {timeout_s:.0f} s; see {self._log}")
             await asyncio.sleep(_POLL_S)
-        self.check()
 
     def check(self) -> None:
         """Raise ConfigError, with its last words, if the process has ended."""
         if self._process.poll() is not None:
-            raise ConfigError(f"the {self.name} ended with code {self._process.returncode}: {self._last_line()}")
+            raise ConfigError(f"the {self.name} ended with code {self._process.returncode}: {self._last_words()}")
 
-    async def ended(self) -> HomeportError:
-        """Wait for an end that nobody asked for; return what to say about it."""
+    async def watch(self) -> None:
+        """Wait for an end that nobody asked for, and raise ConfigError."""
         while True:
-            try:
-                self.check()
-            except ConfigError as error:
-                return error
-            await asyncio.sleep(_POLL_S * 10)
+            self.check()
+            await asyncio.sleep(_WATCH_S)
 
     def stop(self) -> None:
         """Ask it to end, and insist if it does not."""
@@ -72,7 +69,7 @@ class Child:
                 self._process.kill()
                 self._process.wait()
 
-    def _last_line(self) -> str:
+    def _last_words(self) -> str:
         text = self._log.read_bytes()[-_LOG_TAIL:].decode("utf-8", "replace")
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        return printable(lines[-1].removeprefix("error: "), 300) if lines else f"see {self._log}"
+        errors = [line for line in text.splitlines() if line.startswith("error: ")]
+        return printable(errors[-1].removeprefix("error: "), 300) if errors else f"see {self._log}"

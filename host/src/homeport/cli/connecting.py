@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import Annotated, TypeVar
@@ -41,19 +42,23 @@ def with_device(
     path: PathOption = PathOption.AUTO,
     timeout_s: float = TIMEOUT_S,
     interface: Interface | None = None,
-) -> T:
-    """Connect to a device with the chosen profile, do `action`, and close; raise what the client raises, Timeout."""
+) -> tuple[T, int]:
+    """Connect to a device with the chosen profile, do `action`, and close; raise what the client raises, Timeout.
+
+    Returns the action's result and how many milliseconds it took, connecting included.
+    """
     settings = settings_of(ctx)
     profile = settings.open_profile()
 
-    async def work() -> T:
+    async def work() -> tuple[T, int]:
+        started = time.monotonic()
         try:
             async with (
                 asyncio.timeout(timeout_s),
                 Client(profile, settings.home) as client,
                 await client.connect(target, path.value, interface=interface) as device,
             ):
-                return await action(device)
+                return await action(device), round((time.monotonic() - started) * 1000)
         except TimeoutError as error:
             raise Timeout(f"{target[:80]}: no answer within {timeout_s:g} s") from error
         except OSError as error:

@@ -5,6 +5,7 @@ The key travels in the environment, never in the argument list, which every user
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shutil
@@ -13,8 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-
-import homeport_examples
 
 from homeport.client.home import check_device_id
 from homeport.client.profile import split_address
@@ -25,8 +24,7 @@ KEY_VARIABLE = "HOMEPORT_DEVICE_KEY"
 LOCAL_PORT = 5570
 CONTROLLER_PORT = 5566
 
-_EXAMPLES = Path(homeport_examples.__path__[0])
-_FIRMWARE = _EXAMPLES.parent
+_EXAMPLES_PACKAGE = "homeport_examples"
 
 
 class Runtime(StrEnum):
@@ -68,7 +66,7 @@ class Device:
 
 def examples() -> list[str]:
     """Return the names of the example applications."""
-    return sorted(path.stem for path in _EXAMPLES.glob("*.py") if not path.stem.startswith("_"))
+    return sorted(path.stem for path in _directory().glob("*.py") if not path.stem.startswith("_"))
 
 
 def choose_runtime(wanted: Runtime | None) -> Runtime:
@@ -89,15 +87,23 @@ def command(app: str, runtime: Runtime, arguments: Sequence[str] = ()) -> list[s
     program = _micropython() if runtime is Runtime.MICROPYTHON else sys.executable
     if program is None:
         raise ConfigError("MicroPython is not installed here: use --runtime cpython")
-    return [program, str(_EXAMPLES / f"{app}.py"), *arguments]
+    return [program, str(_directory() / f"{app}.py"), *arguments]
 
 
 def runtime_environment(runtime: Runtime) -> dict[str, str]:
     """Return the variables that let the runtime find the firmware's packages."""
     if runtime is Runtime.MICROPYTHON:
         # This variable replaces the whole search path, so the frozen modules have to be named too.
-        return {"MICROPYPATH": f"{_FIRMWARE}:.frozen"}
+        return {"MICROPYPATH": f"{_directory().parent}:.frozen"}
     return {}
+
+
+def _directory() -> Path:
+    """The examples' directory, found without running them: they are not for this process."""
+    found = importlib.util.find_spec(_EXAMPLES_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise ConfigError("the example firmware is not installed here: it comes with homeport-device")
+    return Path(found.submodule_search_locations[0])
 
 
 def _micropython() -> str | None:

@@ -1,0 +1,63 @@
+"""`homeport`: everything from one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import homeport
+from homeport.cli import acl, basestation, calls, demo, device, profile, sim
+from homeport.cli.context import Settings
+from homeport.cli.output import EXIT_CODE_HELP
+from homeport.cli.root import RootGroup
+from homeport.client.home import HOME_VARIABLE, client_home
+
+app = typer.Typer(
+    cls=RootGroup,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Remote access to small devices, hosted by yourself.",
+    epilog=EXIT_CODE_HELP,
+)
+app.add_typer(basestation.app, name="basestation")
+app.add_typer(device.app, name="device")
+app.add_typer(profile.app, name="profile")
+app.add_typer(acl.app, name="acl")
+app.command()(calls.discover)
+app.command()(calls.pair)
+app.command()(calls.call)
+app.command()(calls.status)
+app.command()(sim.sim)
+app.command()(sim.interface)
+app.command()(demo.demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"homeport {homeport.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def global_options(
+    ctx: typer.Context,
+    home: Annotated[
+        Path | None, typer.Option(metavar="DIR", envvar=HOME_VARIABLE, help="The client's state.", show_default=False)
+    ] = None,
+    profile_name: Annotated[
+        str | None, typer.Option("--profile", metavar="NAME", help="The profile to use, if there are several.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object; errors too, on stderr.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
+) -> None:
+    """Options that every command takes, before or after its name."""
+    ctx.obj = Settings(client_home(home), profile_name, json)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
