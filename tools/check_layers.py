@@ -30,7 +30,8 @@ ADAPTERS = {
                         "randomness"},
     "homeport": {"files"},
     "homeport.basestation": {"admin", "archive", "directory", "gate", "gate_link", "gate_socket", "gate_tls",
-                             "inventory", "log", "notices", "records", "roster", "schema", "sealing", "server", "switchboard", "udp"},
+                             "inventory", "log", "notices", "records", "roster", "schema", "sealing",
+                             "server", "switchboard", "udp"},
     "homeport.client": {"broadcast", "client", "device", "gate", "gate_tls", "home", "hub", "profile", "race",
                         "search", "sync"},
 }  # fmt: skip
