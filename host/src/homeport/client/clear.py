@@ -12,6 +12,7 @@ from homeport.client import frames
 from homeport.client.opening import Rng, random_nsi
 from homeport.client.paths import Candidates, Path, PathKind
 from homeport.client.refusals import notify_error
+from homeport.errors import DeviceOffline
 
 RETRY_MS = 500
 GIVE_UP_MS = 5_000
@@ -54,7 +55,7 @@ class ClearOpening:
             return
         self.deadline_ms = None
         self.candidates.fail(self._path, f"no answer within {GIVE_UP_MS // 1000} s")
-        self.error = HomeportError("the device does not answer on the local network")
+        self.error = DeviceOffline("the device does not answer on the local network")
 
     def packet(self, now_ms: int, packet: Packet, source: bytes) -> None:
         if packet.type != PT_U_CONNECT or not packet.flags & FL_RESPONSE or packet.cp != self.cp:

@@ -37,6 +37,7 @@ from homeport.client import frames
 from homeport.client.opening import Rng, random_nsi
 from homeport.client.paths import Candidates, Path, PathKind
 from homeport.client.refusals import notify_error
+from homeport.errors import DeviceOffline
 
 RETRY_MS = 700
 GIVE_UP_MS = 5_000
@@ -98,7 +99,7 @@ class PskOpening:
         if now_ms < self._give_up_at_ms:
             self._send(now_ms)
             return
-        self._fail(HomeportError(f"the device did not complete the PSK handshake within {GIVE_UP_MS // 1000} s"))
+        self._fail(DeviceOffline(f"the device did not complete the PSK handshake within {GIVE_UP_MS // 1000} s"))
 
     def packet(self, now_ms: int, packet: Packet, source: bytes) -> None:
         if packet.cp != self.cp or not packet.flags & FL_RESPONSE:
