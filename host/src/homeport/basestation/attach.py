@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from homeport_core.crypto import AesContext, equal, key_material
+from homeport_core.crypto import AesContext, ct_equal, key_material
 from homeport_core.errors import AuthError, MalformedError
 from homeport_core.packet import Packet, encode
 from homeport_core.payloads import parse_capability, parse_id, parse_ipx, parse_notify, parse_version
@@ -287,7 +287,7 @@ def _software(packet: Packet) -> tuple[str, str]:
 def _proven(packet: Packet, handshake: Handshake, record: DeviceRecord) -> Attachment:
     """The attachment, once the answer shows the key over our nonce. Raises AuthError or MalformedError."""
     plaintext = AesContext(key_material(record.device_id, record.psk), True).open(packet)
-    if len(plaintext) != NONCE_LEN + SEED_LEN or not equal(plaintext[:NONCE_LEN], handshake.gsp_nonce):
+    if len(plaintext) != NONCE_LEN + SEED_LEN or not ct_equal(plaintext[:NONCE_LEN], handshake.gsp_nonce):
         raise AuthError("nonce")
     notify, ipx, capability = packet.get(PL_NOTIFY), packet.get(PL_IPX), packet.get(PL_CAPABILITY)
     if notify is None or ipx is None or capability is None:

@@ -63,7 +63,8 @@ _REASONS = {
 class ConnectRequest:
     """A client that has proved `fingerprint` (16 octets) wants `device_id`. Its endpoints are 6 octets.
 
-    The device believes the fingerprint and the client id blindly, so only the gate may fill them in.
+    The device believes the fingerprint and the client id blindly, so only the gate may fill them in. Without
+    rendezvous, give no endpoints: the reference device sends one packet to them even so (core 5.5).
     """
 
     device_id: bytes
@@ -230,12 +231,9 @@ def _u_connect(pending: Pending, request: ConnectRequest, iv: bytes) -> bytes:
     """The packet: IPX first, FP only for a device that knows it, the client id cut to what the device can take."""
     attachment = pending.attachment
     flags = IPX_CP_ASYNC | request.nat_type
-    private, global_ = request.private, request.global_
     if not request.rendezvous:
-        # The reference probes once even so: without endpoints it cannot (core 5.5).
         flags |= IPX_NO_RENDEZVOUS
-        private = global_ = ENDPOINT_ZERO
-    head = [(PL_IPX, build_ipx(private, global_, flags, pending.nsi))]
+    head = [(PL_IPX, build_ipx(request.private, request.global_, flags, pending.nsi))]
     tail = [(PL_FP, build_fp(request.fingerprint))] if attachment.takes_fingerprint else []
     name_max = _NAME_MAX_WITH_FP if attachment.takes_fingerprint else CLIENT_ID_MAX
     name = (PL_CP_ID, build_id(ID_MAIL, cut(request.client_id, name_max)))

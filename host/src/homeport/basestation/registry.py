@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from homeport_core.crypto import equal, prf
+from homeport_core.crypto import ct_equal, prf
 from homeport_core.payloads import Capability, Ipx
 from homeport_core.spec import CAP_FP, ENDPOINT_LEN, IPX_NAT_MASK, KEY_MATERIAL_LEN, NSI_LEN
 
@@ -147,6 +147,6 @@ def from_row(row: Row, record: DeviceRecord) -> Attachment | None:
     sizes = (len(nsi), len(where), len(key), len(facts))
     if sizes != (NSI_LEN, ENDPOINT_LEN, KEY_MATERIAL_LEN, _FACTS_LEN) or device_id != record.device_id:
         return None
-    if not equal(prf(record.psk, nsi + where + key + facts)[:_PROOF_LEN], proof):
+    if not ct_equal(prf(record.psk, nsi + where + key + facts)[:_PROOF_LEN], proof):
         return None
     return Attachment(record.device_id, nsi, address(where), key, facts)
