@@ -216,9 +216,10 @@ class Attach:
         nonce_gsp = packet.get(PL_NONCE)
         endpoint = packet.get(PL_EP)
         try:
-            plaintext = self._challenge.open(packet)
+            off, n = self._challenge.decrypt_in_place(packet)
         except AuthError:
             return self._refuse(ATTACH_DECRYPTION, AUTH)
+        plaintext = bytes(packet.buf[off : off + n])
         if len(plaintext) != NONCE_LEN + SEED_LEN or not ct_equal(plaintext[:NONCE_LEN], self._nonce):
             return self._refuse(ATTACH_NONCE, AUTH)
         if endpoint != self.seen_as:

@@ -66,7 +66,7 @@ class Config:
     response_max = 200
     request_queue = 1
     answers_kept = 4
-    replay_window = 64
+    replay_window = 128
     event_max = 224
     events = 4
 

@@ -104,6 +104,11 @@ class Connection:
         """Whether the client's identity was proved: by the basestation's word, or by a pre-shared key."""
         return not self.is_local or self.is_psk
 
+    @property
+    def is_unproved(self) -> bool:
+        """Whether it is a local request that nothing followed: anybody on the network can have those."""
+        return self.is_local and (self.state == VERIFYING or (self.state == CONNECTING and not self.is_psk))
+
     def enter(self, event: int) -> None:
         """The only writer of `state` after construction."""
         for state, on, following in TRANSITIONS:
@@ -176,14 +181,13 @@ class Connections:
     def victim(self, source: bytes) -> Connection:
         """Whom to release before a connection from `source` (None: from the GSP) can be added, or None.
 
-        A host that has its share, or a full table, gives up the oldest local connection that never got any DATA:
-        anybody can ask for those (core 14 row 16).
+        A host that has its share, or a full table, gives up its oldest unproved connection (core 14 row 16).
         """
         if source is not None and self._count(source) >= self._per_source:
-            return self._oldest_unused(source)
+            return self._oldest_unproved(source)
         if None in self.slots:
             return None
-        return self._oldest_unused(None)
+        return self._oldest_unproved(None)
 
     def has_room(self, source: bytes) -> bool:
         """Whether a connection from `source` (None: from the GSP) may be added now."""
@@ -227,10 +231,10 @@ class Connections:
                 n += 1
         return n
 
-    def _oldest_unused(self, source: bytes) -> Connection:
+    def _oldest_unproved(self, source: bytes) -> Connection:
         oldest = None
         for connection in self.slots:
-            if connection is None or not connection.is_local or connection.state > VERIFYING:
+            if connection is None or not connection.is_unproved:
                 continue
             if source is not None and connection.source != source:
                 continue

@@ -80,9 +80,8 @@ def read_config(arguments: list, key: str | None = None, settings: dict | None =
         values.setdefault("device_id", "interface")
     if not values.get("device_id"):
         raise ConfigError("the device needs an id: --id ID")
-    for name in values:
-        values[name] = _convert(name, values[name])
-    return DeviceConfig(values.pop("device_id"), values.pop("key", b""), **values)
+    settings = {name: _convert(name, value) for name, value in values.items()}
+    return DeviceConfig(settings.pop("device_id"), settings.pop("key", b""), **settings)
 
 
 def _names() -> list:

@@ -7,7 +7,7 @@
     resolve(name)                            look a name up, answer through driver.resolved()
     reopen()                                 a fresh remote socket
     local_endpoint() -> bytes                of the remote socket, 0.0.0.0 where the address is not known
-    arm(delay_ms)                            call driver.timeout() once after that, instead of what was armed; None: never
+    arm(delay_ms)                            call driver.timeout() after that, in place of what was armed; None: never
     run(driver, tasks)                       until SIGTERM, SIGINT or stop(); `tasks` are async functions to run besides
     start_task(coroutine, done)              run it, then call done(result, exception)
     stop() close()

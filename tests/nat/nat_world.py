@@ -1,7 +1,8 @@
 """An internet of network namespaces: public servers, and homes behind routers that do a chosen kind of NAT.
 
-    internet 198.51.100.10, .20 ── router 203.0.113.1 ── 192.168.1.10 …
-                                ── router 203.0.113.2 ── 192.168.1.10 …
+    198.51.100.10 ┐            ┌ router 203.0.113.1 ── 192.168.1.2 …
+                  ├─ internet ─┤
+    198.51.100.20 ┘            └ router 203.0.113.2 ── 192.168.1.2 …
 
 Homes share their private addresses, as real ones do: what works here does not work by accident. Homes without NAT have
 198.18.n.0/28.
@@ -24,18 +25,18 @@ class Nat(enum.Enum):
     ADDRESS_RESTRICTED = "address restricted"  # one mapping for all; addresses that were sent to may send
     PORT_RESTRICTED = "port restricted"  # one mapping for all; endpoints that were sent to may send
     SYMMETRIC = "symmetric"  # a random mapping for each destination, which alone may send to it
-    SYMMETRIC_NARROW = "symmetric, few ports"  # likewise, but from a small pool: guessing finds it
+    COUNTING = "symmetric, counting"  # likewise, but ports in turn: near each other, so guessing finds them
     BLOCKED = "udp blocked"  # TCP only
 
 
-_NARROW_POOL = "40000-40255"
+_COUNTING_POOL = ", ".join(f"{i} : {40000 + i}" for i in range(48))
 
 _SOURCE_NAT = {
     Nat.FULL_CONE: "update @mapped { udp sport : ip saddr } masquerade",
     Nat.ADDRESS_RESTRICTED: "update @mapped_for { udp sport . ip daddr : ip saddr } masquerade",
     Nat.PORT_RESTRICTED: "masquerade",
     Nat.SYMMETRIC: "masquerade fully-random",
-    Nat.SYMMETRIC_NARROW: f"masquerade to :{_NARROW_POOL} fully-random",
+    Nat.COUNTING: f"masquerade to :numgen inc mod 48 map {{ {_COUNTING_POOL} }}",
     Nat.BLOCKED: "drop",
 }
 _DESTINATION_NAT = {
@@ -138,11 +139,12 @@ class World:
         self._nodes: list[Node] = []
         self._homes = 0
         self.internet = self.node("internet")
-        for address in (_GATEWAY, SERVER, OTHER_SERVER):
-            self.internet.ip(f"addr add {address}/32 dev lo")
+        self.internet.ip(f"addr add {_GATEWAY}/32 dev lo")
         self.internet.sysctl("ipv4/ip_forward", 1)
         self.internet.nft("add table ip cut")
         self.internet.nft("add chain ip cut through { type filter hook forward priority filter; }")
+        self.server = self._server(SERVER, "server")
+        self.other_server = self._server(OTHER_SERVER, "other")
 
     def __enter__(self) -> "World":
         return self
@@ -157,6 +159,14 @@ class World:
         made = Node(name)
         self._nodes.append(made)
         return made
+
+    def _server(self, address: str, uplink: str) -> Node:
+        server = self.node(uplink)
+        link(server, "wan", self.internet, uplink)
+        server.ip(f"addr add {address}/32 dev wan")
+        server.ip(f"route add default via {_GATEWAY} dev wan onlink")
+        self.internet.ip(f"route add {address}/32 dev {uplink}")
+        return server
 
     def home(self, nat: Nat) -> Home:
         """A new LAN with its router on the internet."""

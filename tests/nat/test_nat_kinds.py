@@ -19,7 +19,7 @@ _KINDS = {
     Nat.ADDRESS_RESTRICTED: ("same", "address"),
     Nat.PORT_RESTRICTED: ("same", "endpoint"),
     Nat.SYMMETRIC: ("different", "endpoint"),
-    Nat.SYMMETRIC_NARROW: ("different", "endpoint"),
+    Nat.COUNTING: ("different", "endpoint"),
 }
 
 
@@ -31,13 +31,13 @@ def world():
 
 @pytest.fixture(scope="module")
 def server(world):
-    with world.internet.udp(SERVER) as made:
+    with world.server.udp(SERVER) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def other_server(world):
-    with world.internet.udp(OTHER_SERVER) as made:
+    with world.other_server.udp(OTHER_SERVER) as made:
         yield made
 
 
@@ -64,7 +64,7 @@ def _reaches(sender: socket.socket, public: tuple[str, int], host: socket.socket
 def _filtering(world: World, host: socket.socket, server: socket.socket) -> str:
     public = _public_endpoint(host, server)
     assert _reaches(server, public, host), "even the answer does not come in"
-    with world.internet.udp(OTHER_SERVER) as stranger, world.internet.udp(SERVER) as same_address:
+    with world.other_server.udp() as stranger, world.server.udp() as same_address:
         if _reaches(stranger, public, host):
             return "anyone"
         return "address" if _reaches(same_address, public, host) else "endpoint"
@@ -83,6 +83,12 @@ def test_cones_keep_the_port_and_hide_the_address(world, server):
     home = world.home(Nat.PORT_RESTRICTED)
     with home.host().udp() as host:
         assert _public_endpoint(host, server) == (home.public, host.getsockname()[1])
+
+
+def test_counting_router_takes_the_next_port(world, server, other_server):
+    with world.home(Nat.COUNTING).host().udp() as host:
+        first, second = (_public_endpoint(host, at)[1] for at in (server, other_server))
+        assert second == first + 1
 
 
 def test_open_home_shows_its_own_endpoint(world, server):
@@ -105,7 +111,7 @@ def test_blocked_udp_does_not_pass(world, server):
 
 def test_tcp_passes_where_udp_is_blocked(world):
     inside = world.home(Nat.BLOCKED).host()
-    with world.internet, socket.create_server((SERVER, 0)) as listener, inside:
+    with world.server, socket.create_server((SERVER, 0)) as listener, inside:
         socket.create_connection(listener.getsockname(), timeout=2).close()
 
 

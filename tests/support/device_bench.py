@@ -174,9 +174,10 @@ class Bench:
         raise RuntimeError("the stack is never done")
 
     def advance(self, delta_ms: int) -> list:
-        """Let time pass, from deadline to deadline; returns [(elapsed_ms, (socket, endpoint, packet))]."""
+        """Let time pass, from deadline to deadline; returns [(elapsed_ms, (socket, endpoint, packet))], with what was
+        sent before and not taken."""
         end_ms = self.elapsed_ms + delta_ms
-        seen = []
+        seen = [(self.elapsed_ms, sent) for sent in self.port.take()]
         while True:
             due_ms = self.stack.deadline_ms
             wait_ms = end_ms - self.elapsed_ms

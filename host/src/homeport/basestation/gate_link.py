@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class GateLink:
         self._tls = TlsEnd(owner.tls)
         self._socket = WebSocketEnd()
         self._times = _Times(owner.now_ms())
-        self._in_pool = False  # while True, a thread works on `_tls`, which is not made for two
+        self._step: Future[bool] | None = None  # while it runs, a thread works on `_tls`, which is not made for two
 
     async def run(self) -> None:
         """Serve the client until either end has had enough. Never raises for what the client does."""
@@ -79,7 +79,7 @@ class GateLink:
         finally:
             if self.session is not None:
                 self.session.closed()
-            if not self._in_pool:
+            if self._step is None or self._step.done():
                 self._flush_quietly()
             self._writer.close()
 
@@ -124,7 +124,6 @@ class GateLink:
 
     async def _handshake(self) -> int:
         """Returns the number of bytes it took."""
-        loop = asyncio.get_running_loop()
         taken = 0
         done = False
         while not done:
@@ -134,9 +133,8 @@ class GateLink:
             taken += len(data)
             if taken > OPENING_MAX:
                 raise AuthError(f"TLS handshake larger than {OPENING_MAX} bytes")
-            self._in_pool = True
-            done = await loop.run_in_executor(self._owner.pool, self._tls.handshake, data)
-            self._in_pool = False
+            self._step = self._owner.pool.submit(self._tls.handshake, data)
+            done = await asyncio.wrap_future(self._step)
             self._flush()
             await self._writer.drain()
         return taken

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from homeport_core.catalogue import NOTIFY_NAMES
 from homeport_core.errors import MalformedError
 from homeport_core.spec import NOTIFY_ERROR, SUITE_AES
 
@@ -43,17 +44,6 @@ CLOSE_UNSUPPORTED = 1003
 CLOSE_INVALID = 1007
 CLOSE_POLICY = 1008
 CLOSE_TOO_BIG = 1009
-
-_NAMES = {
-    0x8000: "ERROR",
-    0x8004: "CP_ACCESS",
-    0x8007: "UNKNOWN_MICRO",
-    0x8008: "ENCR_MISMATCH",
-    0x8009: "BUSY_MICRO",
-    0x800A: "MICRO_REQ_ERR",
-    0x800B: "MICRO_REATTACHING",
-    0x800D: "CP_ACCESS_BS",
-}
 
 
 @dataclass(slots=True, frozen=True)
@@ -239,5 +229,5 @@ def _send(message: Message) -> Send:
 
 
 def _refuse(request: Connect, code: int, reason: str) -> Send:
-    name = _NAMES.get(code, "ERROR")
+    name = NOTIFY_NAMES.get(code, "ERROR")
     return _send(Refused(request.id, request.device, code, name, printable(reason, REASON_MAX // 4)))

@@ -1,0 +1,82 @@
+"""A client as a process that is told what to do: JSON objects, a line each, on standard input; the answer to each on
+standard output.
+
+    {"do": "connect", "device": ID, "path": "auto", "as": NAME}   {"path", "ms"}       opens a connection
+    {"do": "call", "on": NAME, "query": …, "params": {…}}         {"result", "path", "ms"}
+    {"do": "close", "on": NAME}                                   {}
+    {"do": "discover"}                                            {"devices": {ID: "host:port"}}
+
+Commands run at the same time; the answer repeats the command's "id". A command that failed answers {"error", "type"}.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from homeport import wire
+from homeport.client.builtin import BUILTIN
+from homeport.client.client import Client
+from homeport.client.device import Device
+from homeport.client.interface import Interface
+from homeport.client.profile import Profile
+from homeport.errors import HomeportError
+
+
+class Told:
+    """What the commands act on."""
+
+    def __init__(self, client: Client, interface: Interface) -> None:
+        self._client = client
+        self._interface = interface
+        self._devices: dict[str, Device] = {}
+
+    async def connect(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Open a connection under a name."""
+        device = await self._client.connect(command["device"], command["path"], interface=self._interface)
+        self._devices[command["as"]] = device
+        return {"path": str(device.path)}
+
+    async def call(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Run a query on an open connection."""
+        device = self._devices[command["on"]]
+        result = await device.call(command["query"], **command.get("params", {}))
+        return {"result": result, "path": str(device.path)}
+
+    async def close(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Close a connection."""
+        await self._devices.pop(command["on"]).close()
+        return {}
+
+    async def discover(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Look for devices on the LAN."""
+        found = await self._client.discover()
+        return {"devices": {one.device_id: wire.address_text(wire.address(one.endpoint)) for one in found}}
+
+
+async def _obey(told: Told, command: dict[str, Any]) -> None:
+    started = time.monotonic()
+    try:
+        answer = await getattr(told, command["do"])(command)
+    except HomeportError as error:
+        answer = {"error": str(error), "type": type(error).__name__}
+    answer |= {"id": command["id"], "ms": round((time.monotonic() - started) * 1000)}
+    print(json.dumps(answer), flush=True)
+
+
+async def main(home: Path, profile: str, interface: Path) -> None:
+    """Obey until standard input ends."""
+    described = Interface.parse(interface.read_bytes()).extended_by(BUILTIN)
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    async with Client(Profile.load(home, profile), home) as client, asyncio.TaskGroup() as commands:
+        told = Told(client, described)
+        while line := await lines.readline():
+            commands.create_task(_obey(told, json.loads(line)))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))

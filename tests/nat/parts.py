@@ -1,0 +1,159 @@
+"""The real parts as processes in a world: one basestation, any number of devices and clients.
+
+All devices know the one profile of the clients as their owner, as after a pairing at home.
+"""
+
+import contextlib
+import itertools
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from homeport_device.acl import Acl
+from homeport_device.acl_file import AclFile
+from nat_world import SERVER, World
+from netns import Node, stop, wait_until
+
+from homeport.basestation.directory import Directory
+from homeport.basestation.inventory import Inventory
+from homeport.client.profile import Profile
+
+_ROOT = Path(__file__).resolve().parents[2]
+_BIN = Path(sys.executable).parent
+_FIRMWARE = _ROOT / "firmware"
+CONTROLLER_PORT = 5566
+GSP_PORT = 5565
+GATE_PORT = 5568
+_OWNER = 0xE0000000
+_ANSWER_S = 30
+
+
+class Parts:
+    """Makes basestation, devices and clients of a world; everything is kept under `directory`."""
+
+    def __init__(self, world: World, directory: Path) -> None:
+        self.world = world
+        self.directory = directory
+        self._station = directory / "basestation"
+        files = Directory(self._station)
+        files.initialise()
+        self.profile = Profile.create(directory, "me", None, f"{SERVER}:{GATE_PORT}", files.pin())
+        self.interface = directory / "light.xml"
+        self.interface.write_bytes(_firmware_interface("light"))
+        self.basestation: subprocess.Popen[bytes] | None = None
+
+    def start_basestation(self) -> None:
+        """Start it on the server and wait until it is open."""
+        self.basestation = self.world.server.start(
+            str(_BIN / "homeport"), "--json", "basestation", "run", str(self._station),
+            log=self.directory / "basestation.log", stdout=subprocess.PIPE,
+        )  # fmt: skip
+        assert self.basestation.stdout is not None
+        assert self.basestation.stdout.readline(), (self.directory / "basestation.log").read_text()
+
+    def stop_basestation(self) -> None:
+        """End it."""
+        assert self.basestation is not None
+        stop(self.basestation)
+
+    def device(self, device_id: str, node: Node, *options: str, system: int = _OWNER) -> "DeviceProcess":
+        """Register a device and start the light firmware on Unix MicroPython; `system` are its permissions."""
+        files = Directory(self._station)
+        with contextlib.closing(Inventory(files.database, files.sealer())) as inventory:
+            key = inventory.add(device_id)
+        state = self.directory / device_id
+        state.mkdir()
+        acl = Acl(AclFile(str(state / "acl.bin")), (system, 0x80000000, _OWNER))
+        acl.load()
+        acl.add(self.profile.fingerprint, b"me")
+        return DeviceProcess(device_id, key, node, state, options)
+
+    def client(self, node: Node) -> "ClientProcess":
+        """Start a client."""
+        return ClientProcess(self, node)
+
+
+class DeviceProcess:
+    """The light firmware."""
+
+    def __init__(self, device_id: str, key: bytes, node: Node, state: Path, options: tuple[str, ...]) -> None:
+        self.id = device_id
+        self.log = state / "log"
+        self.process = node.start(
+            str(_BIN / "micropython"), str(_FIRMWARE / "examples" / "light.py"),
+            "--id", device_id, "--controller", f"{SERVER}:{CONTROLLER_PORT}", "--state", str(state), *options,
+            log=self.log,
+            env={**os.environ, "MICROPYPATH": f"{_FIRMWARE}:.frozen", "HOMEPORT_DEVICE_KEY": key.hex()},
+        )  # fmt: skip
+
+    def said(self, text: str) -> int:
+        """How often the device has said `text`."""
+        return len(re.findall(re.escape(text), self.log.read_text()))
+
+    def wait_for(self, text: str, times: int = 1, seconds: float = 10) -> None:
+        """Wait until it has said `text` so often."""
+        wait_until(lambda: self.said(text) >= times, f"{self.id} says {text!r}; it said {self.log.read_text()}", seconds)
+
+    def wait_until_attached(self, times: int = 1, seconds: float = 10) -> None:
+        """Wait until it is registered."""
+        self.wait_for("homeport: attached to", times, seconds)
+
+
+class ClientProcess:
+    """`client_process.py`; `tell` starts a command, `answer` waits for what came of it."""
+
+    def __init__(self, parts: Parts, node: Node) -> None:
+        self._ids = itertools.count()
+        self._answers: dict[int, dict[str, Any]] = {}
+        self._log = parts.directory / f"client-{id(self)}.log"
+        self.process = node.start(
+            sys.executable, str(Path(__file__).with_name("client_process.py")),
+            str(parts.directory), parts.profile.name, str(parts.interface),
+            log=self._log, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+        )  # fmt: skip
+
+    def tell(self, do: str, **command: Any) -> int:
+        """Give a command; returns the number that `answer` takes."""
+        number = next(self._ids)
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"do": do, "id": number, **command}).encode() + b"\n")
+        self.process.stdin.flush()
+        return number
+
+    def answer(self, number: int) -> dict[str, Any]:
+        """Wait for the answer to a command."""
+        assert self.process.stdout is not None
+        while number not in self._answers:
+            readable = select.select([self.process.stdout], [], [], _ANSWER_S)[0]
+            line = self.process.stdout.readline() if readable else b""
+            assert line, f"the client ended or hangs: {self._log.read_text()}"
+            answer = json.loads(line)
+            self._answers[answer["id"]] = answer
+        return self._answers.pop(number)
+
+    def ask(self, do: str, **command: Any) -> dict[str, Any]:
+        """Give a command and wait for its answer."""
+        return self.answer(self.tell(do, **command))
+
+    def connect(self, device: "DeviceProcess", path: str = "auto") -> dict[str, Any]:
+        """Connect under the device's id."""
+        return self.ask("connect", device=device.id, path=path, **{"as": device.id})
+
+    def switch(self, device: "DeviceProcess", on: int) -> dict[str, Any]:
+        """Call `light_write` on the connection."""
+        return self.ask("call", on=device.id, query="light_write.json", params={"light_id": 1, "light_on": on})
+
+    def close(self) -> None:
+        """End it."""
+        stop(self.process)
+
+
+def _firmware_interface(app: str) -> bytes:
+    return subprocess.run(
+        (_BIN / "homeport", "interface", app), capture_output=True, check=True, timeout=_ANSWER_S
+    ).stdout
