@@ -11,7 +11,9 @@ TESTS = Path(__file__).resolve().parent.parent
 MICROPYTHON = Path(sys.executable).parent / "micropython"
 # Tests compile from source and keep vectors, so they get more than a board has; tests/budget has the limits.
 HEAP = "8M"
-FILES = sorted([*TESTS.glob("shared/test_*.py"), *TESTS.glob("device/test_*.py")])
+# What only MicroPython can run has no name that pytest would collect.
+ONLY_HERE = [TESTS / "micropython" / "littlefs_power_cut.py"]
+FILES = [*sorted(TESTS.glob("shared/test_*.py")), *sorted(TESTS.glob("device/test_*.py")), *ONLY_HERE]
 
 
 def run(path: Path, heap: str = HEAP) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,63 @@
+"""What to freeze into MicroPython: `make FROZEN_MANIFEST=…/firmware/manifest.py`.
+
+Everything but what only CPython or hosts use. `package.json` lists the same for `mip`; a test compares both with
+the folders.
+"""
+
+package(
+    "homeport_core",
+    (
+        "__init__.py",
+        "backend_micropython.py",
+        "compat.py",
+        "crypto.py",
+        "errors.py",
+        "legacy.py",
+        "packet.py",
+        "payloads.py",
+        "replay.py",
+        "rpc.py",
+        "spec.py",
+        "ticks.py",
+    ),
+    base_path=".",
+    opt=3,
+)
+package(
+    "homeport_device",
+    (
+        "__init__.py",
+        "acl.py",
+        "acl_file.py",
+        "acl_rpc.py",
+        "attach.py",
+        "common.py",
+        "config.py",
+        "connect.py",
+        "connection.py",
+        "device.py",
+        "driver.py",
+        "drops.py",
+        "event.py",
+        "framing.py",
+        "identity.py",
+        "interface.py",
+        "local.py",
+        "log.py",
+        "options.py",
+        "output.py",
+        "port.py",
+        "port_micropython.py",
+        "port_unix.py",
+        "psk.py",
+        "queries.py",
+        "randomness.py",
+        "rate.py",
+        "rendezvous.py",
+        "rpc.py",
+        "stack.py",
+        "statistics.py",
+    ),
+    base_path=".",
+    opt=3,
+)

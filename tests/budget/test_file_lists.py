@@ -1,0 +1,35 @@
+"""The lists of what goes onto a board name every file, and only those."""
+
+import json
+from pathlib import Path
+
+FIRMWARE = Path(__file__).resolve().parent.parent.parent / "firmware"
+PACKAGES = ("homeport_core", "homeport_device")
+NOT_ON_BOARDS = {"backend_cpython.py", "port_cpython.py", "catalogue.py"}
+
+
+def board_files() -> list[str]:
+    return sorted(
+        f"{package}/{path.name}"
+        for package in PACKAGES
+        for path in (FIRMWARE / package).glob("*.py")
+        if path.name not in NOT_ON_BOARDS
+    )
+
+
+def test_the_freeze_list_names_every_file() -> None:
+    listed: list[str] = []
+
+    def package(name: str, files: tuple[str, ...], base_path: str, opt: int) -> None:
+        listed.extend(f"{name}/{file}" for file in files)
+
+    exec((FIRMWARE / "manifest.py").read_text(), {"package": package})
+    assert sorted(listed) == board_files()
+
+
+def test_the_install_list_names_every_file_and_the_version() -> None:
+    package = json.loads((FIRMWARE / "package.json").read_text())
+    assert sorted(source for _, source in package["urls"]) == board_files()
+    assert all(target == source for target, source in package["urls"])
+    init = (FIRMWARE / "homeport_core" / "__init__.py").read_text()
+    assert f'__version__ = "{package["version"]}"' in init
