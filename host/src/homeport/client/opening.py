@@ -16,14 +16,11 @@ from homeport.client.paths import Candidates, Path
 
 Rng = Callable[[int], bytes]
 
-# Above what devices assign (core 1.5), and never what a legacy response begins with (0x0080…, 0x00C0…).
-_OWN_NSI_BIT = 0x80
-
 
 def random_nsi(rng: Rng) -> bytes:
-    """An NSI of our own choosing."""
+    """An NSI of our own choosing: above what devices assign (core 1.5), and not how a legacy response begins."""
     octets = rng(4)
-    return bytes((octets[0] | _OWN_NSI_BIT,)) + octets[1:]
+    return bytes((octets[0] or 1,)) + octets[1:]
 
 
 class Opening(Protocol):
