@@ -8,7 +8,6 @@ a device that takes both, deliberately bad ones, and its own numbering of U_ALIV
 import pytest
 import vector_files
 from gsp_peers import Inventory, drain, make_rng, opened
-
 from homeport.basestation.connect import ConnectRequest
 from homeport.basestation.controller import Controller
 from homeport.basestation.events import (
