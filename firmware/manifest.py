@@ -36,6 +36,7 @@ package(
         "connect.py",
         "connection.py",
         "device.py",
+        "device_config.py",
         "driver.py",
         "drops.py",
         "event.py",

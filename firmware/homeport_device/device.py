@@ -26,11 +26,19 @@ from homeport_device.acl import DEFAULTS, REMOTE, Acl
 from homeport_device.acl_file import AclFile, Files
 from homeport_device.attach import ATTACHED
 from homeport_device.driver import Driver
-from homeport_device.options import load_config
 from homeport_device.queries import ANYONE, GUEST, OWNER, Queries, Query
 from homeport_device.stack import Stack
 
 __all__ = ["ANYONE", "GUEST", "OWNER", "Device", "load_config"]
+
+
+def load_config(settings: dict | None = None) -> object:
+    """The settings of this process: see `options.load_config`, which leaves memory when it is done."""
+    from homeport_device import options
+
+    config = options.load_config(settings)
+    del sys.modules["homeport_device.options"], sys.modules["homeport_device"].options
+    return config
 
 
 class Device:

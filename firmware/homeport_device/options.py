@@ -2,7 +2,7 @@
 
 Every plain setting of `DeviceConfig` is an option of the same name: `--local-psk off` sets `local_psk`. The key may
 come from HOMEPORT_DEVICE_KEY or `--key-file`, so that it need not be seen in a list of processes. Boards have no
-command line; there `load_config({"device_id": …})` in main.py, or a file, says it all.
+command line; there `load_config({"device_id": …})` in main.py says it all. Not kept in memory once read.
 """
 
 import json
@@ -11,7 +11,7 @@ import sys
 
 from homeport_core.errors import ConfigError
 
-from homeport_device.config import Config
+from homeport_device.device_config import DeviceConfig, parse_address
 
 KEY_VARIABLE = "HOMEPORT_DEVICE_KEY"
 _SHORT = {"id": "device_id", "state": "state_dir"}
@@ -28,23 +28,6 @@ HELP = """options:
   --config FILE            a JSON object of settings, named as here
   --interface              print the interface (unabto_queries.xml) and end
 switches (on or off):"""
-
-
-class DeviceConfig(Config):
-    """A stack's settings and those of the application's face."""
-
-    name = ""
-    state_dir = "state"
-    # Slots in the list of users, and whether it keeps push tokens (256 octets a user more).
-    users = 32
-    tokens = False
-    # Whether owners may administer over clear local connections, as old clients do (core 14 row 13).
-    clear_admin = True
-    # The key that PSK connections for pairing use, 16 octets, as on the device's label; none is offered without.
-    pairing_key = b""
-    # Give the pairing key out at any time and believe claimed fingerprints, for tests (application 1.10).
-    reference_psk = False
-    show_interface = False
 
 
 def load_config(settings: dict | None = None) -> DeviceConfig:
@@ -202,11 +185,3 @@ def _controllers(texts: object) -> dict:
     if endpoints:
         settings["controllers"] = tuple(endpoints)
     return settings
-
-
-def parse_address(text: str) -> bytes:
-    """The 4 octets of a dotted IPv4 address; empty for anything else."""
-    parts = text.split(".")
-    if len(parts) != 4 or not all(part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts):
-        return b""
-    return bytes(int(part) for part in parts)

@@ -13,7 +13,7 @@ from homeport_core.compat import const
 from homeport_core.errors import ConfigError
 from homeport_core.ticks import PERIOD
 
-from homeport_device.options import parse_address
+from homeport_device.device_config import parse_address
 from homeport_device.output import LOCAL, REMOTE
 from homeport_device.randomness import random, require_random
 

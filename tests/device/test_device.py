@@ -17,7 +17,7 @@ from homeport_core.spec import (
 )
 from homeport_device import interface, log
 from homeport_device.device import ANYONE, GUEST, OWNER, Device
-from homeport_device.options import DeviceConfig
+from homeport_device.device_config import DeviceConfig
 
 OWNER_FP = b"\xa0" * 16
 GUEST_FP = b"\xb0" * 16

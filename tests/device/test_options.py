@@ -4,7 +4,8 @@ import os
 import unittest
 
 from homeport_core.errors import ConfigError
-from homeport_device.options import parse_address, read_config
+from homeport_device.device_config import parse_address
+from homeport_device.options import read_config
 
 KEY = "000102030405060708090a0b0c0d0e0f"
 FILE = "test_options.tmp"

@@ -10,7 +10,7 @@ from homeport_core import ticks
 from homeport_core.rpc import UINT8, UINT32
 from homeport_core.spec import AER_ACCEPTED, AER_READY, PT_DATA
 from homeport_device.device import ANYONE, Device
-from homeport_device.options import DeviceConfig
+from homeport_device.device_config import DeviceConfig
 from vector_files import load
 
 # (capture, datagram, what we do, why)

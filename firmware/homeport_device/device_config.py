@@ -1,0 +1,28 @@
+"""All that can be decided about a device: its stack's settings and those of the application's face."""
+
+from homeport_device.config import Config
+
+
+class DeviceConfig(Config):
+    """`DeviceConfig(device_id, key, name=value, …)`, as `Config`. Raises ConfigError."""
+
+    name = ""
+    state_dir = "state"
+    # Slots in the list of users, and whether it keeps push tokens (256 octets a user more).
+    users = 32
+    tokens = False
+    # Whether owners may administer over clear local connections, as old clients do (core 14 row 13).
+    clear_admin = True
+    # The key that PSK connections for pairing use, 16 octets, as on the device's label; none is offered without.
+    pairing_key = b""
+    # Give the pairing key out at any time and believe claimed fingerprints, for tests (application 1.10).
+    reference_psk = False
+    show_interface = False
+
+
+def parse_address(text: str) -> bytes:
+    """The 4 octets of a dotted IPv4 address; empty for anything else."""
+    parts = text.split(".")
+    if len(parts) != 4 or not all(part.isdigit() and len(part) <= 3 and int(part) <= 255 for part in parts):
+        return b""
+    return bytes(int(part) for part in parts)
