@@ -181,13 +181,14 @@ class Connections:
     def victim(self, source: bytes) -> Connection:
         """Whom to release before a connection from `source` (None: from the GSP) can be added, or None.
 
-        A host that has its share, or a full table, gives up its oldest unproved connection (core 14 row 16).
+        A host that has its share, or a full table, gives up a connection that only lingers, or else its oldest
+        unproved one (core 14 row 16).
         """
         if source is not None and self._count(source) >= self._per_source:
-            return self._oldest_unproved(source)
+            return self._first_spare(source)
         if None in self.slots:
             return None
-        return self._oldest_unproved(None)
+        return self._first_spare(None)
 
     def has_room(self, source: bytes) -> bool:
         """Whether a connection from `source` (None: from the GSP) may be added now."""
@@ -231,10 +232,10 @@ class Connections:
                 n += 1
         return n
 
-    def _oldest_unproved(self, source: bytes) -> Connection:
+    def _first_spare(self, source: bytes) -> Connection:
         oldest = None
         for connection in self.slots:
-            if connection is None or not connection.is_unproved:
+            if connection is None or not (connection.is_unproved or connection.state == CLOSING):
                 continue
             if source is not None and connection.source != source:
                 continue

@@ -76,6 +76,9 @@ class ClearOpening:
         return self.candidates.best() if current is None else None
 
     def abandon(self, now_ms: int) -> None:
+        if self.deadline_ms is not None and self.context is not None:
+            # The answer may be under way: a device would hold a slot for 20 s for a connection that nobody has.
+            self.out.append((frames.close(self.context, self.cp, self.sp), self._path.endpoint))
         self.deadline_ms = None
 
     def _send(self, now_ms: int) -> None:

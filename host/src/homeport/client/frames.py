@@ -97,7 +97,7 @@ def keep_alive(context: Context, cp: bytes, sp: bytes, counter: int, iv: bytes) 
     return _framing(context, cp, sp, counter & 0xFFFF, struct.pack(">II", FRAMING_KEEP_ALIVE, counter), iv)
 
 
-def close(context: Context, cp: bytes, sp: bytes, iv: bytes) -> bytes:
+def close(context: Context, cp: bytes, sp: bytes, iv: bytes = b"") -> bytes:
     """Tell the device that the connection is over."""
     return _framing(context, cp, sp, 1, FRAMING_CLOSE.to_bytes(4), iv)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import itertools
 import ssl
 
@@ -58,11 +59,17 @@ class GateLink:
         self, device: str, private: bytes | None, probe: bytes | None, nat_type: int, rendezvous: bool
     ) -> Answer:
         """Ask for an introduction to `device`. Raises GateError."""
+        used = self._wire
         wire = await self._ready()
-        request = messages.Connect(
-            next(self._ids), device, self._profile.name, private, probe, nat_type, rendezvous
-        )
-        return await wire.ask(request)
+        request = messages.Connect(next(self._ids), device, self._profile.name, private, probe, nat_type, rendezvous)
+        try:
+            return await wire.ask(request)
+        except GateError as error:
+            if wire is not used or error.cause != "closed":
+                raise
+        # The link had broken without our knowing. The token of a probe died with it.
+        wire = await self._ready()
+        return await wire.ask(dataclasses.replace(request, probe=None))
 
     def disconnect(self, nsi: bytes) -> None:
         """Tell the server that a connection is over: a hint, without an answer."""
