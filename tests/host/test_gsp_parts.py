@@ -83,8 +83,8 @@ def test_an_item_may_be_added_for_the_past():
     assert wheel.due(0) == ["x"]
 
 
-def queue(capacity=10, each=RateLimit(2, 1.0), total=RateLimit(5, 1.0)):
-    return EventQueue(capacity, each, total)
+def queue(capacity=10):
+    return EventQueue(capacity, RateLimit(2, 1.0), RateLimit(5, 1.0))
 
 
 LOST = DeviceLost(b"d", ("198.51.100.7", 1), "silent")

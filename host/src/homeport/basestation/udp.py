@@ -32,9 +32,12 @@ def monotonic_ms() -> int:
 class UdpEndpoint:
     """Feeds a machine from a socket, sends what it says, hands its events to `on_event`, keeps its one timer."""
 
-    def __init__(self, machine: Machine, on_event: Callable[[Event], None]) -> None:
+    def __init__(
+        self, machine: Machine, on_event: Callable[[Event], None], clock: Callable[[], int] = monotonic_ms
+    ) -> None:
         self._machine = machine
         self._on_event = on_event
+        self._clock = clock
         self._socket: socket.socket | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -54,11 +57,7 @@ class UdpEndpoint:
             sock.bind(where)
         except OSError as error:
             sock.close()
-            reason = (
-                "is already in use"
-                if error.errno == errno.EADDRINUSE
-                else f"cannot be used: {error.strerror}"
-            )
+            reason = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
             raise ConfigError(f"UDP {address_text(where)} {reason}") from error
         self._socket = sock
         self._loop = asyncio.get_running_loop()
@@ -81,7 +80,7 @@ class UdpEndpoint:
     def wake(self) -> None:
         """Let out what a call on the machine has caused: packets, events, another deadline."""
         deadline_ms = self._machine.deadline_ms
-        now_ms = monotonic_ms()
+        now_ms = self._clock()
         if deadline_ms is not None and deadline_ms <= now_ms:
             self._send(self._machine.timeout(now_ms))
         self._drain()
@@ -91,7 +90,7 @@ class UdpEndpoint:
         sock = self._socket
         if sock is None:
             return
-        now_ms = monotonic_ms()
+        now_ms = self._clock()
         datagram = self._machine.datagram
         for _ in range(BATCH):
             try:
@@ -132,7 +131,7 @@ class UdpEndpoint:
             if self._timer_ms is not None and self._timer_ms <= deadline_ms:
                 return
             self._timer.cancel()
-        delay_ms = max(0, deadline_ms - monotonic_ms())
+        delay_ms = max(0, deadline_ms - self._clock())
         self._timer_ms = deadline_ms
         self._timer = self._loop.call_later(delay_ms / 1000, self._expired)
 
