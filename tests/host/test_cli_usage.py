@@ -7,7 +7,7 @@ from homeport import __version__
 from homeport.cli import output
 from homeport.cli.main import app
 from homeport.cli.output import ExitCode
-from homeport.cli.root import hoist_globals
+from homeport.cli.root import hoist
 from homeport.errors import (
     ConfigError,
     ConnectFailed,
@@ -92,7 +92,7 @@ def test_a_group_alone_shows_its_help_as_an_error(group):
     ],
 )
 def test_global_options_are_taken_from_anywhere(typed, meant):
-    assert hoist_globals(typed.split()) == meant.split()
+    assert hoist(typed.split(), ("--json",), ("--home", "--profile")) == meant.split()
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
+from typer.core import TyperGroup
 
 from homeport.cli.calls import user_document
 from homeport.cli.connecting import TIMEOUT_S, Path, PathOption, Target, TimeLimit, with_device
 from homeport.cli.output import emit
+from homeport.cli.root import hoist
 from homeport.client.acl import (
     PERMISSION_ADMIN,
     PERMISSION_LOCAL,
@@ -24,7 +26,15 @@ from homeport.fingerprint import format_fingerprint, parse_fingerprint
 
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who may use a device; for its owners.")
+
+class AclGroup(TyperGroup):
+    """Takes its options after the command too: `acl DEVICE list --path relay`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, hoist(args, (), ("--path", "--timeout")))
+
+
+app = typer.Typer(cls=AclGroup, no_args_is_help=True, rich_markup_mode=None, help="Who may use a device, and how.")
 
 Fingerprint = Annotated[
     str, typer.Argument(metavar="FINGERPRINT", help="The user's fingerprint, as 'homeport profile show' prints it.")

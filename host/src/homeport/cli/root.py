@@ -14,14 +14,17 @@ from homeport.errors import HomeportError
 from homeport.wire import printable
 
 _FLAGS = ("--json",)
-_WITH_VALUE = ("--home", "--profile")
+_OPTIONS = ("--home", "--profile")
 
 # Typer does not export the class of its usage errors; it is the parent of the one that it exports.
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
-def hoist_globals(args: Sequence[str]) -> list[str]:
-    """Move the global options to the front, so that `call D q --json` means the same as `--json call D q`."""
+def hoist(args: Sequence[str], flags: tuple[str, ...], options: tuple[str, ...]) -> list[str]:
+    """Move a group's options, `flags` and those with a value, to the front, where the group takes them.
+
+    So `call D q --json` means the same as `--json call D q`. What follows `--` stays where it is.
+    """
     front: list[str] = []
     rest: list[str] = []
     pending = list(args)
@@ -30,9 +33,9 @@ def hoist_globals(args: Sequence[str]) -> list[str]:
         if arg == "--":
             rest += [arg, *pending]
             break
-        if arg in _FLAGS or arg.startswith(tuple(f"{name}=" for name in _WITH_VALUE)):
+        if arg in flags or arg.startswith(tuple(f"{name}=" for name in options)):
             front.append(arg)
-        elif arg in _WITH_VALUE:
+        elif arg in options:
             front += [arg, *pending[:1]]
             del pending[:1]
         else:
@@ -45,7 +48,7 @@ class RootGroup(TyperGroup):
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run the command line `args` (default: of this process) and leave with its exit code."""
-        line = hoist_globals(sys.argv[1:] if args is None else args)
+        line = hoist(sys.argv[1:] if args is None else args, _FLAGS, _OPTIONS)
         extra["standalone_mode"] = False  # errors come here, not to typer's own printer
         sys.exit(self._run(line, rest, extra))
 
