@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from collections.abc import Callable
 from contextlib import suppress
 
+import query_file as query_file_vectors
 import vector_files
+from homeport.client.builtin import BUILTIN
+from homeport.client.interface import Interface, InterfaceError
+from homeport.client.query import QueryError, ResponseError
 from homeport_core import catalogue, legacy, payloads
 from homeport_core.crypto import AesContext, NullContext
 from homeport_core.errors import FullError, ProtocolError
@@ -17,6 +22,7 @@ from homeport_core.rpc import DOUBLE, HEX, INT32, RAW, UINT8, Reader, Writer, de
 Target = Callable[[bytes], None]
 
 FIELDS = (("a", UINT8), ("b", RAW), ("c", (("d", INT32), ("e", (("f", HEX),)))), ("g", DOUBLE))
+QUERIES = tuple(query for xml in query_file_vectors.VECTOR_FILES for query in Interface.parse(xml).queries)
 PAYLOAD_PARSERS = (
     payloads.parse_id, payloads.parse_fp, payloads.parse_notify, payloads.parse_ipx, payloads.parse_version,
     payloads.parse_capability, payloads.parse_gw, payloads.parse_time, payloads.parse_piggy, payloads.parse_push,
@@ -97,12 +103,32 @@ def parameters(data: bytes) -> None:
         raise AssertionError("decoded parameters are not what was decoded")
 
 
+def query_file(data: bytes) -> None:
+    """A query file is read or refused; any answer to a query of it decodes or is refused."""
+    try:
+        interface = Interface.parse(data)
+    except InterfaceError:
+        return
+    for query in interface.queries:
+        with suppress(QueryError):
+            query.encode_request({})
+        with suppress(ResponseError):
+            query.decode_response(data[:200])
+
+
+def answer(data: bytes) -> None:
+    """Whatever a device answers decodes to JSON or is refused."""
+    for query in (*BUILTIN.queries, *QUERIES):
+        with suppress(ResponseError):
+            json.dumps(query.decode_response(data), allow_nan=False)
+
+
 def seeds() -> list[bytes]:
     """Datagrams of a real device: where fuzzing starts."""
     found = []
     for name in ("secure_attach", "connect_rpc_relayed", "local_psk", "local_discovery", "push", "stream_echo"):
         found += [bytes.fromhex(entry["hex"]) for entry in vector_files.capture(name)["datagrams"] if "hex" in entry]
-    return found
+    return found + query_file_vectors.VECTOR_FILES
 
 
 TARGETS: dict[str, Target] = {
@@ -111,4 +137,6 @@ TARGETS: dict[str, Target] = {
     "opened": opened,
     "legacy_header": legacy_header,
     "parameters": parameters,
+    "query_file": query_file,
+    "answer": answer,
 }
