@@ -1,8 +1,14 @@
-"""Framing control: keep-alive and close of a connection (specification, core 5.8)."""
+"""Framing control: keep-alive, close, and what we can do (specification, core 5.8; docs/extensions.md)."""
 
 from homeport_core.compat import const
 from homeport_core.payloads import u32
-from homeport_core.spec import FL_RESPONSE, FRAMING_CLOSE, FRAMING_CLOSE_OLD, FRAMING_KEEP_ALIVE
+from homeport_core.spec import (
+    FL_RESPONSE,
+    FRAMING_CLOSE,
+    FRAMING_CLOSE_OLD,
+    FRAMING_FEATURES,
+    FRAMING_KEEP_ALIVE,
+)
 
 from homeport_device.connection import CLOSING, CONNECTED
 from homeport_device.drops import MALFORMED, STATE, TAKEN, UNKNOWN
@@ -10,6 +16,8 @@ from homeport_device.drops import MALFORMED, STATE, TAKEN, UNKNOWN
 _COMMAND_LEN = const(4)
 _KEEP_ALIVE_LEN = const(8)
 _CLOSE_ANSWER = b"\x00\x00\x00\x03"
+_FEATURES_ANSWER = b"\x48\x50\x00\x01\x00\x00\x00\x01"  # FEATURE_REMEMBERS
+_FEATURES_ANSWER_CLEAR = b"\x48\x50\x00\x01\x00\x00\x00\x00"  # nothing to recognise a packet by
 
 
 class Framing:
@@ -37,6 +45,8 @@ class Framing:
             if fresh and connection.state == CONNECTED:
                 connection.close(now_ms)
             answer = _CLOSE_ANSWER
+        elif command == FRAMING_FEATURES and connection.state != CLOSING:
+            answer = _FEATURES_ANSWER if connection.seen is not None else _FEATURES_ANSWER_CLEAR
         else:
             return UNKNOWN
         self._stack.output.writer.reply_to(packet, FL_RESPONSE)

@@ -253,7 +253,7 @@ class HandshakeTest(unittest.TestCase):
             (1, lambda nonce: request(nonce + SEED_GSP).replace(GSP_NSI, NSI_ZERO)),
             (3, wrong_padding),
             (8, lambda nonce: request(bytes(32) + SEED_GSP)),
-            (8, lambda nonce: request(nonce)),
+            (8, request),
             (8, lambda nonce: request(nonce + SEED_GSP + b"x")),
             (9, lambda nonce: request(nonce + SEED_GSP)[:-1] + b"?"),
         )

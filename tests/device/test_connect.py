@@ -263,9 +263,10 @@ class LocalTest(unittest.TestCase):
         number = bench.connect_local()
         flagged = bytearray(good)
         flagged[11] = FL_RESPONSE
+        late_ipx = ((PL_CP_ID, b"\x01a"), (PL_IPX, build_ipx()))
         cases = (
             ("a response", bytes(flagged), LAN_CLIENT),
-            ("IPX not first", encode(PT_U_CONNECT, ((PL_CP_ID, b"\x01a"), (PL_IPX, build_ipx())), cp=nsi(9999)), LAN_CLIENT),
+            ("IPX not first", encode(PT_U_CONNECT, late_ipx, cp=nsi(9999)), LAN_CLIENT),
             ("a short IPX", encode(PT_U_CONNECT, ((PL_IPX, bytes(12)),), cp=nsi(9999)), LAN_CLIENT),
             ("no payload", encode(PT_U_CONNECT, cp=nsi(9999)), LAN_CLIENT),
             ("from afar", good, STRANGER),
