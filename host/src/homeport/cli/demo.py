@@ -228,9 +228,12 @@ def _shown(path: Path) -> str:
     return str(path) if relative.startswith("..") else relative
 
 
+app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
 Port = Annotated[int, typer.Option(min=1, max=65535)]
 
 
+@app.command()
 def demo(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where everything is kept.")] = Path("var"),
     controller_port: Port = 5566,

@@ -15,7 +15,9 @@ from homeport.basestation.directory import Directory
 from homeport.basestation.inventory import Device, Inventory, parse_device_key
 from homeport.cli.output import emit
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="The devices that the basestation knows.")
+app = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="The devices that the basestation knows."
+)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The device's id.")]
 Dir = Annotated[Path, typer.Option("--dir", metavar="DIR", help="The basestation's directory.")]

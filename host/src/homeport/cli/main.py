@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import homeport
-from homeport.cli import acl, basestation, calls, demo, device, profile, sim
+from homeport.cli import acl, calls, profile, sim
 from homeport.cli.context import Settings
 from homeport.cli.output import EXIT_CODE_HELP
 from homeport.cli.root import RootGroup
@@ -23,8 +23,6 @@ app = typer.Typer(
     help="Remote access to small devices, hosted by yourself.",
     epilog=EXIT_CODE_HELP,
 )
-app.add_typer(basestation.app, name="basestation")
-app.add_typer(device.app, name="device")
 app.add_typer(profile.app, name="profile")
 app.add_typer(acl.app, name="acl")
 app.command()(calls.discover)
@@ -33,7 +31,12 @@ app.command()(calls.call)
 app.command()(calls.status)
 app.command()(sim.sim)
 app.command()(sim.interface)
-app.command()(demo.demo)
+# The database library alone takes longer to import than a call takes.
+RootGroup.deferred = {
+    "basestation": "homeport.cli.basestation",
+    "device": "homeport.cli.device",
+    "demo": "homeport.cli.demo",
+}
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
 from homeport.cli.output import MAX_TEXT_LEN, ExitCode, print_error, report_error
@@ -44,7 +46,21 @@ def hoist(args: Sequence[str], flags: tuple[str, ...], options: tuple[str, ...])
 
 
 class RootGroup(TyperGroup):
-    """The group of all commands."""
+    """The group of all commands; `deferred` ones (name: module with an `app`) are imported when they are asked for."""
+
+    deferred: ClassVar[dict[str, str]] = {}
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, in the order in which the help shows them."""
+        return [*super().list_commands(ctx), *(name for name in self.deferred if name not in self.commands)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of this name, or None."""
+        if cmd_name in self.deferred and cmd_name not in self.commands:
+            command = typer.main.get_command(importlib.import_module(self.deferred[cmd_name]).app)
+            self.add_command(command, cmd_name)
+            command.name = cmd_name
+        return super().get_command(ctx, cmd_name)
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> NoReturn:
         """Run the command line `args` (default: of this process) and leave with its exit code."""
