@@ -39,6 +39,10 @@ TAG_STREAM_LAST = const(0x1FFF)
 FRAMING_KEEP_ALIVE = const(0)
 FRAMING_CLOSE_OLD = const(2)
 FRAMING_CLOSE = const(3)
+# Ours: the question what a peer can do, answered by the same command and a u32 of FEATURE_ bits. A device that does
+# not know a framing command ignores it (core 5.8), so asking is harmless.
+FRAMING_FEATURES = const(0x48500001)
+FEATURE_REMEMBERS = const(0x00000001)  # runs a repeated request once, and answers it again
 
 # Payload types (core 2)
 PL_SP_ID = const(0x31)

@@ -9,7 +9,7 @@ from homeport.client.session import TRANSITIONS, State
 from homeport.errors import DeviceOffline, StateError
 from homeport_core.crypto import AesContext
 from homeport_core.packet import Packet
-from homeport_core.spec import PT_DATA, TAG_FRAMING
+from homeport_core.spec import FRAMING_FEATURES, PT_DATA, TAG_FRAMING
 from session_world import (
     DEVICE_GLOBAL,
     DEVICE_ID,
@@ -33,7 +33,7 @@ def opened(*kinds, device=None):
 
 
 def framing(world, since=0):
-    """(time, command, counter or None, endpoint) of what was sent under the framing tag."""
+    """(time, command, counter or None, endpoint) of the keep-alives and closes that were sent."""
     context = AesContext(MATERIAL, False)
     found = []
     for time, data, to in world.sent:
@@ -41,8 +41,10 @@ def framing(world, since=0):
         packet.decode_from(bytearray(data))
         if time >= since and packet.type == PT_DATA and packet.tag == TAG_FRAMING:
             plaintext = context.open(packet)
+            command = int.from_bytes(plaintext[:4])
             counter = int.from_bytes(plaintext[4:8]) if len(plaintext) >= 8 else None
-            found.append((time, int.from_bytes(plaintext[:4]), counter, to))
+            if command != FRAMING_FEATURES:
+                found.append((time, command, counter, to))
     return found
 
 
@@ -110,6 +112,16 @@ def test_a_request_in_flight_when_the_path_dies_is_answered_on_the_next():
     answer = world.request(QUERY_ECHO, b"carried over", timeout_ms=30_000)
     world.until(lambda: world.outcome(answer) is not None)
     assert world.outcome(answer) == b"carried over"
+
+
+def test_a_request_without_an_answer_has_the_path_tried_at_once_and_goes_out_again_on_the_next():
+    world = opened()
+    world.unreachable.update((DEVICE_PRIVATE, DEVICE_GLOBAL))
+    asked_at = world.now
+    answer = world.request(QUERY_ECHO, b"soon")
+    world.until(lambda: world.outcome(answer) is not None)
+    assert world.outcome(answer) == b"soon"
+    assert world.now - asked_at < 6_000  # both direct endpoints had their tries
 
 
 @pytest.mark.parametrize("kinds", [(), (PathKind.RELAY,), (PathKind.DIRECT,)])

@@ -5,14 +5,16 @@ import struct
 import pytest
 from homeport.client import requests
 from homeport.client.clear import ClearOpening
+from homeport.client.paths import PathKind
 from homeport.client.psk import PskOpening
 from homeport.client.requests import Retry
 from homeport.errors import FullError, RefusedError, StateError, Timeout
 from homeport_core.crypto import AesContext, NullContext
 from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_notify
-from homeport_core.spec import FL_RESPONSE, NOTIFY_MICRO_ACK, PL_NOTIFY, PT_DATA
+from homeport_core.spec import FL_RESPONSE, FRAMING_FEATURES, NOTIFY_MICRO_ACK, PL_NOTIFY, PT_DATA, TAG_FRAMING
 from session_world import (
+    DEVICE_GLOBAL,
     DEVICE_ID,
     DEVICE_LOCAL,
     DEVICE_PRIVATE,
@@ -138,6 +140,55 @@ def test_an_acknowledged_request_is_polled_when_that_is_harmless(known):
     world.request(QUERY_LATER, timeout_ms=20_000, retry=Retry.SAFE if known else Retry.ALWAYS)
     world.run(10_000)
     assert len(rpc_packets(world)) == 4
+
+
+def test_a_new_path_does_not_hasten_a_repetition_that_a_device_might_run_again():
+    world = World()
+    world.unreachable.update((DEVICE_PRIVATE, DEVICE_GLOBAL))
+    world.introduce()
+    world.until_open()
+    world.unreachable.clear()
+    world.until(lambda: any(to == DEVICE_PRIVATE for time, _, to in world.sent if time > 1_002_500))
+    asked_at = world.now
+    request_id = world.request(QUERY_LATER, timeout_ms=900)
+    world.until(lambda: world.session.path.kind is PathKind.DIRECT)
+    finished(world, request_id)
+    assert world.now - asked_at <= requests.ACK_TIMEOUT_MS
+    assert len(rpc_packets(world)) == 1
+
+
+def test_a_device_that_says_that_it_remembers_is_asked_again_without_fear():
+    world = opened(FakeDevice(careful=True))
+    world.run(100)
+    assert world.session.remembers
+    world.request(QUERY_LATER, timeout_ms=20_000)
+    world.run(10_000)
+    assert len(rpc_packets(world)) == 4
+    assert world.device.runs == [QUERY_LATER]
+
+
+def test_the_reference_device_is_not_pestered_with_the_question():
+    world = opened()
+    world.run(60_000)
+    assert not world.session.remembers
+    questions = [data for _, data, _ in world.sent if asks_for_features(data)]
+    assert len(questions) == 3
+
+
+def test_nobody_is_believed_to_remember_on_a_clear_connection():
+    world = World(FakeDevice(careful=True))
+    world.connect(ClearOpening(DEVICE_LOCAL, "me", None, world.rng))
+    world.until_open()
+    world.run(20_000)
+    assert not world.session.remembers
+
+
+def asks_for_features(data):
+    packet = Packet()
+    packet.decode_from(bytearray(data))
+    if packet.type != PT_DATA or packet.tag != TAG_FRAMING:
+        return False
+    return AesContext(MATERIAL, False).open(packet)[:4] == FRAMING_FEATURES.to_bytes(4)
 
 
 def test_never_means_once():

@@ -16,9 +16,11 @@ from homeport_core.crypto import AesContext, NullContext, key_material
 from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_capability, build_notify, parse_ipx
 from homeport_core.spec import (
+    FEATURE_REMEMBERS,
     FL_EXCEPTION,
     FL_RESPONSE,
     FRAMING_CLOSE,
+    FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
     NOTIFY_MICRO_ACK,
     NOTIFY_OK,
@@ -175,6 +177,8 @@ class FakeDevice:
         command = struct.unpack(">I", plaintext[:4])[0]
         if command == FRAMING_KEEP_ALIVE and self.answers_keep_alives:
             return [self._reply(packet, plaintext=plaintext[:8])]
+        if command == FRAMING_FEATURES and self.careful:
+            return [self._reply(packet, plaintext=plaintext[:4] + FEATURE_REMEMBERS.to_bytes(4))]
         if command == FRAMING_CLOSE:
             self.closed = True
             return [self._reply(packet, plaintext=plaintext[:4])]

@@ -14,6 +14,7 @@ from homeport_core.spec import (
     CLIENT_ID_MAX,
     FL_EXCEPTION,
     FRAMING_CLOSE,
+    FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
     ID_MAIL,
     IPX_CP_ASYNC,
@@ -95,6 +96,11 @@ def rendezvous(
 def keep_alive(context: Context, cp: bytes, sp: bytes, counter: int, iv: bytes) -> bytes:
     """The keep-alive that holds a connection, commits a device to a path and binds the relay (core 5.8)."""
     return _framing(context, cp, sp, counter & 0xFFFF, struct.pack(">II", FRAMING_KEEP_ALIVE, counter), iv)
+
+
+def features(context: Context, cp: bytes, sp: bytes, iv: bytes) -> bytes:
+    """Ask what the device can do beyond the reference; others ignore it (docs/extensions.md)."""
+    return _framing(context, cp, sp, 1, FRAMING_FEATURES.to_bytes(4), iv)
 
 
 def close(context: Context, cp: bytes, sp: bytes, iv: bytes = b"") -> bytes:

@@ -36,6 +36,11 @@ class KeepAlive:
         self.rtt_ms = now_ms - sent_at_ms
         return True
 
+    def doubt(self, now_ms: int) -> None:
+        """A request was not answered in time: see now, not at the next period, whether the path still works."""
+        if self.unanswered == 0:
+            self.deadline_ms = now_ms
+
     def heard(self, now_ms: int) -> None:
         """Something authentic and new came from the device."""
         self.unanswered = 0

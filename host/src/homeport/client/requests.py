@@ -11,8 +11,8 @@ The C device runs a *finished* request again. What a lost packet may cost is the
 `always`  poll acknowledged requests too: for queries that may run twice, and for devices that the caller knows.
 `never`   send once.
 
-Nothing in a clear or introduced connection tells the two kinds of device apart, byte for byte; in a PSK
-connection the device's nonce does (see `psk`).
+A device of ours says on an encrypted connection that it remembers (docs/extensions.md), and a PSK handshake gives it
+away (see `psk`). On a clear connection there is nothing to recognise a repetition by, so there no device remembers.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Request:
     expires_at_ms: int
     key: Key = (b"", 0)
     packet: bytes = b""
+    sent_at_ms: int = 0
     repeat_at_ms: int | None = None
     wait_ms: int = 0
     acknowledged: bool = False
@@ -102,6 +103,7 @@ class Requests:
     def sent(self, now_ms: int, request: Request, packet: bytes) -> None:
         """Note that `request` went out as `packet`; every repetition will be the same."""
         request.packet = packet
+        request.sent_at_ms = now_ms
         request.wait_ms = QUICK_ACK_TIMEOUT_MS if self._polls(request.retry) else ACK_TIMEOUT_MS
         request.repeat_at_ms = None if request.retry is Retry.NEVER else now_ms + request.wait_ms
         self._in_flight[request.key] = request
@@ -126,9 +128,18 @@ class Requests:
         for request in self._in_flight.values():
             if request.repeat_at_ms is not None and now_ms >= request.repeat_at_ms:
                 packets.append(request.packet)
+                request.sent_at_ms = now_ms
                 request.wait_ms = POLL_MS if request.acknowledged else min(request.wait_ms * 2, BACKOFF_MAX_MS)
                 request.repeat_at_ms = now_ms + request.wait_ms
         return packets
+
+    def hurry(self, now_ms: int) -> None:
+        """There is another path: what would be repeated later is repeated as soon as it may be."""
+        for request in self._in_flight.values():
+            if request.repeat_at_ms is not None:
+                wait_ms = QUICK_ACK_TIMEOUT_MS if self._polls(request.retry) else ACK_TIMEOUT_MS
+                request.repeat_at_ms = max(now_ms, request.sent_at_ms + wait_ms)
+                request.wait_ms = wait_ms
 
     def expire(self, now_ms: int) -> list[Request]:
         """Take out the requests whose time is up."""

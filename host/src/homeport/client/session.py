@@ -20,9 +20,11 @@ from homeport_core.errors import FullError, HomeportError, ProtocolError, StateE
 from homeport_core.packet import Context, Packet
 from homeport_core.payloads import parse_notify, u32
 from homeport_core.spec import (
+    FEATURE_REMEMBERS,
     FL_EXCEPTION,
     FL_RESPONSE,
     FRAMING_CLOSE,
+    FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
     IV_LEN,
     NOTIFY_MICRO_ACK,
@@ -48,6 +50,7 @@ from homeport.errors import DeviceOffline
 COMMIT_RETRY_MS = 500
 CLOSE_RETRY_MS = 100
 CLOSE_TRIES = 3
+FEATURES_TRIES = 3
 
 
 class State(Enum):
@@ -83,6 +86,8 @@ class Session:
         self._keep_alive = KeepAlive()
         self._requests = Requests(opening.cp, rng)
         self._announced: Path | None = None  # the path that the user was told of
+        self._features: int | None = None
+        self._features_asked = 0
         self._closes_left = 0
         self._close_at_ms: int | None = None
 
@@ -119,9 +124,13 @@ class Session:
         if self.state is State.CLOSING:
             self._continue_close(now_ms)
         elif self.state in (State.COMMITTING, State.OPEN):
+            repeats = self._requests.due(now_ms)
+            if repeats:
+                self._keep_alive.doubt(now_ms)
+            # Before the repeats: it is also what tells the relay of our new address.
             self._continue_keep_alive(now_ms)
-        if self.state in (State.COMMITTING, State.OPEN):
-            self._out += [(packet, self._where()) for packet in self._requests.due(now_ms)]
+            if self.state in (State.COMMITTING, State.OPEN):
+                self._out += [(packet, self._where()) for packet in repeats]
         self._progress(now_ms)
 
     @property
@@ -164,7 +173,7 @@ class Session:
     @property
     def remembers(self) -> bool:
         """Whether the device is known not to run a repeated request twice."""
-        return self.opening.remembers
+        return self.opening.remembers or bool((self._features or 0) & FEATURE_REMEMBERS)
 
     def request(self, now_ms: int, payload: bytes, timeout_ms: int, retry: Retry = Retry.SAFE) -> int:
         """Send a query id with its parameters; returns the id that Answered or Failed will carry.
@@ -219,6 +228,9 @@ class Session:
             self._keep_alive.heard(now_ms)
             if self.state is State.COMMITTING:
                 self._open(now_ms)
+        elif command == FRAMING_FEATURES and len(plaintext) >= 8 and self.is_sealed:
+            self._features = u32(plaintext, 4)
+            self._requests.remembers = self.remembers
         else:
             self.drops["framing"] += 1
 
@@ -277,9 +289,11 @@ class Session:
         self._enter(State.OPEN)
         path = self._current()
         if self._announced is None:
-            self._requests.remembers = self.opening.remembers
+            self._requests.remembers = self.remembers
             self._events.append(Opened(path))
+            self._ask_features()
         elif path != self._announced:
+            self._requests.hurry(now_ms)
             self._events.append(PathChanged(path))
         self._announced = path
 
@@ -289,6 +303,7 @@ class Session:
             return
         if self._keep_alive.unanswered < TRIES:
             self._send_keep_alive(now_ms)
+            self._ask_features()
         elif self.state is State.OPEN:
             self.opening.candidates.new_round(self._current())
             self._next_path(now_ms)
@@ -360,6 +375,14 @@ class Session:
         counter = self._keep_alive.send(now_ms, retry_ms)
         packet = frames.keep_alive(context, self._requests.cp, self.opening.sp, counter, self._rng(IV_LEN))
         self._out.append((packet, self._where()))
+
+    def _ask_features(self) -> None:
+        """Ask now and then until there is an answer; the reference device never gives one."""
+        context = self._context()
+        if context is not None and self.is_sealed and self._features is None and self._features_asked < FEATURES_TRIES:
+            self._features_asked += 1
+            packet = frames.features(context, self._requests.cp, self.opening.sp, self._rng(IV_LEN))
+            self._out.append((packet, self._where()))
 
     def _context(self) -> Context | None:
         return self.opening.context
