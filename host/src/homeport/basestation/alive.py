@@ -41,9 +41,7 @@ class Alive:
     """The keep-alive of all attachments. `unix_offset_ms` is what to add to now_ms for Unix time; None sends no
     TIME."""
 
-    def __init__(
-        self, settings: GspSettings, registry: Registry, events: EventQueue, counters: GspCounters
-    ) -> None:
+    def __init__(self, settings: GspSettings, registry: Registry, events: EventQueue, counters: GspCounters) -> None:
         self._settings = settings
         self._registry = registry
         self._events = events
@@ -127,9 +125,7 @@ class Alive:
                     return attachment.round_ms + retry_ms
         return attachment.round_ms + self._settings.alive_period_ms
 
-    def _round(
-        self, now_ms: int, attachment: Attachment, tail: bytes, schedule: bool = False
-    ) -> tuple[bytes, Address]:
+    def _round(self, now_ms: int, attachment: Attachment, tail: bytes, schedule: bool = False) -> tuple[bytes, Address]:
         attachment.seq = attachment.seq % _SEQ_MAX + 1
         attachment.round_ms = now_ms
         attachment.answered = False

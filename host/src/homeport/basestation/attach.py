@@ -68,9 +68,7 @@ class Handshake:
         "software",
     )
 
-    def __init__(
-        self, record: DeviceRecord, address: Address, nonce: bytes, software: tuple[str, str]
-    ) -> None:
+    def __init__(self, record: DeviceRecord, address: Address, nonce: bytes, software: tuple[str, str]) -> None:
         self.record = record
         self.address = address
         self.nonce = nonce
@@ -126,9 +124,7 @@ class Attach:
         reason = _refusal(record, nonce, packet)
         if record is None or reason is not None:
             return self._refuse(now_ms, device_id, address, reason or Refusal.UNKNOWN)
-        if not self._sources.take(address[0], now_ms) or not self._asked.take(
-            self._bucket(record, address), now_ms
-        ):
+        if not self._sources.take(address[0], now_ms) or not self._asked.take(self._bucket(record, address), now_ms):
             self._counters.drop_limited += 1
             return self._refuse(now_ms, device_id, address, Refusal.LIMITED)
         handshake = self._pending(record, address, nonce)

@@ -89,9 +89,7 @@ class Pending:
 
     __slots__ = ("attachment", "connect_id", "key", "nsi", "packet", "seq", "sent", "started_ms")
 
-    def __init__(
-        self, connect_id: int, attachment: Attachment, nsi: bytes, key: bytes, started_ms: int
-    ) -> None:
+    def __init__(self, connect_id: int, attachment: Attachment, nsi: bytes, key: bytes, started_ms: int) -> None:
         self.connect_id = connect_id
         self.attachment = attachment
         self.nsi = nsi

@@ -86,12 +86,7 @@ class Controller:
 
     def _invite(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
         claimed = packet.get(PL_SP_ID)
-        if (
-            packet.flags & FL_RESPONSE
-            or claimed is None
-            or packet.find(PL_NONCE) >= 0
-            or packet.n < ANSWER_LEN
-        ):
+        if packet.flags & FL_RESPONSE or claimed is None or packet.find(PL_NONCE) >= 0 or packet.n < ANSWER_LEN:
             self.counters.ignored += 1
             return NOTHING
         if not self._sources.take(address[0], now_ms):

@@ -158,11 +158,7 @@ class EventQueue:
 
     def report(self, now_ms: int, key: Hashable, event: Event) -> None:
         """Add a fact that a stranger can cause, unless there were too many of that key or in all."""
-        if (
-            len(self._events) < self._capacity
-            and self._each.take(key, now_ms)
-            and self._total.take(None, now_ms)
-        ):
+        if len(self._events) < self._capacity and self._each.take(key, now_ms) and self._total.take(None, now_ms):
             self._events.append(event)
         else:
             self.suppressed += 1

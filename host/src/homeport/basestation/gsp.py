@@ -111,9 +111,7 @@ class Gsp:
             self.counters.lost += 1
             self._end(attachment, "silent", NOTIFY_UNKNOWN_MICRO)
         connects, silent = self._connects.timeout(now_ms)
-        suspected = [
-            datagram for attachment in silent for datagram in self._alive.suspect(now_ms, attachment)
-        ]
+        suspected = [datagram for attachment in silent for datagram in self._alive.suspect(now_ms, attachment)]
         return [*rounds, *connects, *suspected]
 
     def next_event(self) -> Event | None:

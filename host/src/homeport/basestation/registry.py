@@ -93,10 +93,7 @@ def pack_facts(ipx: Ipx, capability: Capability) -> bytes:
     """What an attachment keeps of the device's U_ATTACH answer."""
     nat_type = ipx.flags & IPX_NAT_MASK
     return bytes(
-        ipx.private
-        + bytes((nat_type,))
-        + capability.bits.to_bytes(4, "big")
-        + capability.mask.to_bytes(4, "big")
+        ipx.private + bytes((nat_type,)) + capability.bits.to_bytes(4, "big") + capability.mask.to_bytes(4, "big")
     )
 
 

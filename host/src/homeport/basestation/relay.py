@@ -91,9 +91,7 @@ class Relay:
         """Begin a session with an accepted connection; of too many of one device the quietest goes."""
         of_device = self._of_device.setdefault(attachment.device_id, [])
         if len(of_device) >= self._settings.sessions_per_device:
-            self._close(
-                min(of_device, key=lambda session: session.heard_ms), "too many sessions of this device"
-            )
+            self._close(min(of_device, key=lambda session: session.heard_ms), "too many sessions of this device")
         session = Session(now_ms, nsi, key, attachment)
         self._sessions[nsi] = session
         self._of_device.setdefault(attachment.device_id, []).append(session)
@@ -176,9 +174,7 @@ class Relay:
             return False
         session.client = address
         self._counters.relay_bound += 1
-        self._events.report(
-            now_ms, (session.nsi, "bound"), RelayBound(session.device_id, session.nsi, address)
-        )
+        self._events.report(now_ms, (session.nsi, "bound"), RelayBound(session.device_id, session.nsi, address))
         return True
 
     def _note_counter(self, session: Session, data: bytes) -> bool:
