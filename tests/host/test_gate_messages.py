@@ -4,11 +4,10 @@ import json
 
 import pytest
 from gate_peers import valid
-from hypothesis import given
-from hypothesis import strategies as st
-
 from homeport import gate_messages as gate
 from homeport.errors import MalformedError
+from hypothesis import given
+from hypothesis import strategies as st
 
 ENDPOINT = bytes((192, 0, 2, 1, 21, 189))
 KEY = bytes(range(96))

@@ -4,7 +4,6 @@ import json
 
 import pytest
 from gate_peers import valid
-
 from homeport import gate_messages as gate
 from homeport.basestation.events import Connected, ConnectRefused
 from homeport.basestation.gate_session import Close, GateSession, HangUp, Introduce, Send, SessionSettings

@@ -16,10 +16,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
+from homeport.gate_messages import PATH, SUBPROTOCOL
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, RejectConnection, Request, TextMessage
-
-from homeport.gate_messages import PATH, SUBPROTOCOL
 
 SCHEMA = json.loads((pathlib.Path(__file__).parents[2] / "docs" / "gate.schema.json").read_text())
 DAY = datetime.timedelta(days=1)

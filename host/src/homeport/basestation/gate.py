@@ -25,6 +25,7 @@ from homeport.gate_messages import PROBE_ID_LEN, Connect
 
 _HANDSHAKE_THREADS = 1  # RSA for strangers may take one core, but never the event loop
 _SWEEP_S = 1.0
+_FAREWELL_S = 1.0
 
 
 class Log(Protocol):
@@ -109,6 +110,11 @@ class Gate:
         return len(self._links)
 
     @property
+    def links(self) -> tuple[GateLink, ...]:
+        """The connections themselves."""
+        return tuple(self._links)
+
+    @property
     def sessions(self) -> int:
         """Connections whose client is known."""
         return len(self._probes)
@@ -130,13 +136,13 @@ class Gate:
                 link.abort()
             else:
                 link.perform(link.session.stop(reason))
-        tasks = list(self._links.values())
-        if tasks:
-            await asyncio.wait(tasks, timeout=1.0)
-        for link, task in list(self._links.items()):
+        if self._links:
+            await asyncio.wait(self._links.values(), timeout=_FAREWELL_S)
+        for link in self._links:
             link.abort()
-            task.cancel()
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        if self._links:
+            await asyncio.wait(self._links.values())
+        self.pool.shutdown()
 
     def sweep(self, now_ms: int) -> None:
         """End what has lasted too long; call it about once a second."""

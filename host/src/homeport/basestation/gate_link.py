@@ -83,6 +83,11 @@ class GateLink:
                 self._flush_quietly()
             self._writer.close()
 
+    @property
+    def waiting_len(self) -> int:
+        """Bytes that the client has not taken yet, as far as this process holds them."""
+        return self._writer.transport.get_write_buffer_size()
+
     def perform(self, actions: list[Action]) -> None:
         """Do what the session wants; may be called at any time."""
         for action in actions:
@@ -103,7 +108,7 @@ class GateLink:
     def sweep(self, now_ms: int) -> None:
         """End the session or the connection if it is overdue."""
         times = self._times
-        waiting = self._writer.transport.get_write_buffer_size() > 0
+        waiting = self.waiting_len > 0
         times.stalled_ms = (now_ms if times.stalled_ms is None else times.stalled_ms) if waiting else None
         if self.session is None:
             if now_ms - times.opened_ms >= OPENING_MS:
@@ -180,7 +185,7 @@ class GateLink:
         data = self._tls.outgoing()
         if data and not self._writer.transport.is_closing():
             self._writer.write(data)
-        if self._writer.transport.get_write_buffer_size() > BACKLOG_MAX:
+        if self.waiting_len > BACKLOG_MAX:
             raise AuthError("does not read")
 
     def _flush_quietly(self) -> None:

@@ -122,9 +122,7 @@ class WebSocketEnd:
         if isinstance(event, Pong):
             return Alive()
         if isinstance(event, CloseConnection):
-            if self._ws.state is ConnectionState.REMOTE_CLOSING:
-                self._out.append(self._ws.send(event.response()))
-            return self._end("")
+            return self._closed(event)
         return None
 
     def _upgrade(self, request: Request) -> Received:
@@ -166,14 +164,19 @@ class WebSocketEnd:
             return self._end(f"not an upgrade request ({reason})")
         return self._end(reason)
 
-    def _broken(self, hint: Event | None) -> Ended:
-        """The client broke HTTP or WebSocket; `hint` is wsproto's proposal for an answer."""
-        if isinstance(hint, CloseConnection) and self._ws.state is ConnectionState.OPEN:
-            self._out.append(self._ws.send(hint))
+    def _closed(self, event: CloseConnection) -> Ended:
+        """The client closes; or, while we are still open, wsproto has found that it broke the framing."""
+        if self._ws.state is ConnectionState.OPEN:
+            self._out.append(self._ws.send(event))
             return self._end("broken WebSocket frame")
-        if isinstance(hint, RejectConnection):
-            return self._reject(hint.status_code, "expected a WebSocket upgrade, version 13")
-        return self._end("broken WebSocket frame")
+        if self._ws.state is ConnectionState.REMOTE_CLOSING:
+            self._out.append(self._ws.send(event.response()))
+        return self._end("")
+
+    def _broken(self, hint: Event | None) -> Ended:
+        """The client broke HTTP; `hint` is wsproto's proposal for an answer."""
+        status = hint.status_code if isinstance(hint, RejectConnection) else 400
+        return self._reject(status, "expected a WebSocket upgrade, version 13")
 
     def _end(self, reason: str) -> Ended:
         self._ended = True
