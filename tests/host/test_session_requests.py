@@ -225,9 +225,26 @@ def test_an_exception_becomes_a_refusal_with_its_code():
 def test_no_more_requests_are_in_flight_than_a_device_can_be_expected_to_hold():
     world = opened(loss=1.0)
     ids = [world.request(QUERY_ECHO, bytes((n,)), timeout_ms=60_000) for n in range(40)]
-    assert len(rpc_packets(world)) == requests.MAX_IN_FLIGHT
+    assert len(rpc_packets(world)) == requests.ANSWERS_KEPT
     world.loss = 0.0
     assert finished(world, *ids) == [bytes((n,)) for n in range(40)]
+
+
+def test_no_request_overtakes_one_whose_answer_may_have_to_come_again_by_more_than_a_device_keeps():
+    world = opened_psk()
+    world.request(QUERY_LATER, timeout_ms=60_000)
+    for n in range(40):
+        world.request(QUERY_ECHO, bytes((n,)), timeout_ms=60_000)
+    world.run(2_000)
+    assert world.device.runs == [QUERY_LATER] + [QUERY_ECHO] * (requests.ANSWERS_KEPT - 1)
+
+
+def test_requests_that_are_not_repeated_hold_up_no_others():
+    world = opened()
+    for _ in range(40):
+        world.request(QUERY_LATER, timeout_ms=60_000)
+    world.run(2_000)
+    assert world.device.runs == [QUERY_LATER] * requests.MAX_IN_FLIGHT
 
 
 def test_too_many_waiting_requests_are_refused():

@@ -30,6 +30,9 @@ QUICK_ACK_TIMEOUT_MS = 400  # towards a device that never runs a repetition
 BACKOFF_MAX_MS = 4_000
 POLL_MS = 3_000
 MAX_IN_FLIGHT = 16  # the rest waits in our queue: small devices hold few requests
+# So many answers our devices keep. A request that may have to be repeated lets no more than these overtake it: its
+# answer, if lost, must still be there.
+ANSWERS_KEPT = 4
 MAX_WAITING = 1_000
 _FIRST_SEQ = 100
 _SEQ_SPAN = 0x10000
@@ -90,7 +93,7 @@ class Requests:
 
     def next_to_send(self) -> Request | None:
         """Take the next request that may be sent now, with its key; hand it back with `sent`."""
-        if not self._waiting or len(self._in_flight) >= MAX_IN_FLIGHT:
+        if not self._waiting or len(self._in_flight) >= MAX_IN_FLIGHT or self._would_overtake(self._waiting[0]):
             return None
         self._seq += 1
         if self._seq == _SEQ_SPAN:
@@ -157,6 +160,10 @@ class Requests:
         self._in_flight.clear()
         self._waiting.clear()
         return requests
+
+    def _would_overtake(self, request: Request) -> bool:
+        oldest = min((r.request_id for r in self._in_flight.values() if r.repeat_at_ms is not None), default=None)
+        return oldest is not None and request.request_id - oldest >= ANSWERS_KEPT
 
     def _polls(self, retry: Retry) -> bool:
         return retry is Retry.ALWAYS or (retry is Retry.SAFE and self.remembers)
