@@ -3,7 +3,9 @@ standard output.
 
     {"do": "connect", "device": ID, "path": "auto", "as": NAME}   {"path", "ms"}       opens a connection
     {"do": "call", "on": NAME, "query": …, "params": {…}}         {"result", "path", "ms"}
+                                                                  with "retry" and "timeout_ms" as in Device.call_with
     {"do": "close", "on": NAME}                                   {}
+    {"do": "introduce", "device": ID}                             {"nat"}              what the gate says of a device
     {"do": "discover"}                                            {"devices": {ID: "host:port"}}
 
 Commands run at the same time; the answer repeats the command's "id". A command that failed answers {"error", "type"}.
@@ -20,15 +22,19 @@ from homeport import wire
 from homeport.client.builtin import BUILTIN
 from homeport.client.client import Client
 from homeport.client.device import Device
+from homeport.client.gate import GateLink
 from homeport.client.interface import Interface
 from homeport.client.profile import Profile
 from homeport.errors import HomeportError
+from homeport.gate_messages import Refused
+from homeport_core.spec import NAT_UNKNOWN
 
 
 class Told:
     """What the commands act on."""
 
-    def __init__(self, client: Client, interface: Interface) -> None:
+    def __init__(self, profile: Profile, client: Client, interface: Interface) -> None:
+        self._profile = profile
         self._client = client
         self._interface = interface
         self._devices: dict[str, Device] = {}
@@ -42,13 +48,25 @@ class Told:
     async def call(self, command: dict[str, Any]) -> dict[str, Any]:
         """Run a query on an open connection."""
         device = self._devices[command["on"]]
-        result = await device.call(command["query"], **command.get("params", {}))
+        options = {name: command[name] for name in ("retry", "timeout_ms") if name in command}
+        result = await device.call_with(command["query"], command["params"], **options)
         return {"result": result, "path": str(device.path)}
 
     async def close(self, command: dict[str, Any]) -> dict[str, Any]:
         """Close a connection."""
         await self._devices.pop(command["on"]).close()
         return {}
+
+    async def introduce(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Ask the gate for a device, but do not connect to it."""
+        link = GateLink(self._profile)
+        try:
+            answer = await link.connect(command["device"], None, None, NAT_UNKNOWN, False)
+        finally:
+            await link.close()
+        if isinstance(answer, Refused):
+            return {"error": answer.reason, "type": answer.name}
+        return {"nat": answer.device_nat}
 
     async def discover(self, command: dict[str, Any]) -> dict[str, Any]:
         """Look for devices on the LAN."""
@@ -66,14 +84,15 @@ async def _obey(told: Told, command: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
 
 
-async def main(home: Path, profile: str, interface: Path) -> None:
+async def main(home: Path, name: str, interface: Path) -> None:
     """Obey until standard input ends."""
     described = Interface.parse(interface.read_bytes()).extended_by(BUILTIN)
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    async with Client(Profile.load(home, profile), home) as client, asyncio.TaskGroup() as commands:
-        told = Told(client, described)
+    profile = Profile.load(home, name)
+    async with Client(profile, home) as client, asyncio.TaskGroup() as commands:
+        told = Told(profile, client, described)
         while line := await lines.readline():
             commands.create_task(_obey(told, json.loads(line)))
 

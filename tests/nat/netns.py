@@ -5,6 +5,7 @@ process, however it ends. There are no names, so nothing is left behind and para
 """
 
 import ctypes
+import errno
 import os
 import signal
 import socket
@@ -17,6 +18,8 @@ from typing import Any
 _CLONE_NEWNET = 0x40000000
 _OWN_NAMESPACE = "/proc/thread-self/ns/net"
 _ETH_P_ALL = 3
+_ETH_P_IP = 0x0800
+_PACKET_MAX = 2048
 _STOP_WAIT_S = 5
 
 _PR_SET_PDEATHSIG = 1
@@ -128,6 +131,23 @@ class Node:
         return made
 
 
+def packets(watched: socket.socket) -> list[bytes]:
+    """The IPv4 packets that a socket of `Node.watch` has seen since the last call."""
+    seen = []
+    watched.setblocking(False)
+    while True:
+        try:
+            packet, origin = watched.recvfrom(_PACKET_MAX)
+        except BlockingIOError:
+            return seen
+        except OSError as error:
+            if error.errno != errno.ENETDOWN:  # told once when the interface goes down; it goes on when that is up
+                raise
+            continue
+        if origin[1] == _ETH_P_IP:
+            seen.append(packet)
+
+
 def stop(process: "subprocess.Popen[bytes]") -> None:
     """Asks a process to end, and makes it if it will not."""
     if process.poll() is None:
@@ -150,10 +170,10 @@ def link(near: Node, near_name: str, far: Node, far_name: str) -> None:
     far.ip(f"link set {far_name} up")
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = 10) -> None:
-    """Calls `true` until it is. Raises AssertionError naming what did not happen."""
+def wait_until(true: Callable[[], object], what: str, seconds: float = 10, evidence: Callable[[], str] = str) -> None:
+    """Calls `true` until it is. Raises AssertionError naming what did not happen, with the `evidence` there is."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:g} s: {what}")
+            raise AssertionError(f"not within {seconds:g} s: {what}\n{evidence()}")
         time.sleep(0.02)

@@ -14,14 +14,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from homeport.basestation.directory import Directory
+from homeport.basestation.inventory import Inventory
+from homeport.client.profile import Profile
 from homeport_device.acl import Acl
 from homeport_device.acl_file import AclFile
 from nat_world import SERVER, World
 from netns import Node, stop, wait_until
-
-from homeport.basestation.directory import Directory
-from homeport.basestation.inventory import Inventory
-from homeport.client.profile import Profile
 
 _ROOT = Path(__file__).resolve().parents[2]
 _BIN = Path(sys.executable).parent
@@ -31,6 +30,7 @@ GSP_PORT = 5565
 GATE_PORT = 5568
 _OWNER = 0xE0000000
 _ANSWER_S = 30
+_DEVICE_IDS = tuple(f"light-{number}" for number in range(32))
 
 
 class Parts:
@@ -42,6 +42,9 @@ class Parts:
         self._station = directory / "basestation"
         files = Directory(self._station)
         files.initialise()
+        # All at once and beforehand: a running basestation takes up to a second to notice a new device.
+        with contextlib.closing(Inventory(files.database, files.sealer())) as inventory:
+            self._keys = iter([(device_id, inventory.add(device_id)) for device_id in _DEVICE_IDS])
         self.profile = Profile.create(directory, "me", None, f"{SERVER}:{GATE_PORT}", files.pin())
         self.interface = directory / "light.xml"
         self.interface.write_bytes(_firmware_interface("light"))
@@ -61,11 +64,9 @@ class Parts:
         assert self.basestation is not None
         stop(self.basestation)
 
-    def device(self, device_id: str, node: Node, *options: str, system: int = _OWNER) -> "DeviceProcess":
-        """Register a device and start the light firmware on Unix MicroPython; `system` are its permissions."""
-        files = Directory(self._station)
-        with contextlib.closing(Inventory(files.database, files.sealer())) as inventory:
-            key = inventory.add(device_id)
+    def device(self, node: Node, *options: str, system: int = _OWNER) -> "DeviceProcess":
+        """Start the light on Unix MicroPython as one of the registered devices; `system` are its permissions."""
+        device_id, key = next(self._keys)
         state = self.directory / device_id
         state.mkdir()
         acl = Acl(AclFile(str(state / "acl.bin")), (system, 0x80000000, _OWNER))
@@ -97,7 +98,9 @@ class DeviceProcess:
 
     def wait_for(self, text: str, times: int = 1, seconds: float = 10) -> None:
         """Wait until it has said `text` so often."""
-        wait_until(lambda: self.said(text) >= times, f"{self.id} says {text!r}; it said {self.log.read_text()}", seconds)
+        wait_until(
+            lambda: self.said(text) >= times, f"{self.id} says {text!r}; it said {self.log.read_text()}", seconds
+        )
 
     def wait_until_attached(self, times: int = 1, seconds: float = 10) -> None:
         """Wait until it is registered."""
@@ -140,11 +143,15 @@ class ClientProcess:
         """Give a command and wait for its answer."""
         return self.answer(self.tell(do, **command))
 
-    def connect(self, device: "DeviceProcess", path: str = "auto") -> dict[str, Any]:
-        """Connect under the device's id."""
-        return self.ask("connect", device=device.id, path=path, **{"as": device.id})
+    def tell_to_connect(self, device: DeviceProcess, path: str = "auto") -> int:
+        """Begin to connect; the connection has the device's id for a name."""
+        return self.tell("connect", device=device.id, path=path, **{"as": device.id})
 
-    def switch(self, device: "DeviceProcess", on: int) -> dict[str, Any]:
+    def connect(self, device: DeviceProcess, path: str = "auto") -> dict[str, Any]:
+        """Connect, and wait for what came of it."""
+        return self.answer(self.tell_to_connect(device, path))
+
+    def switch(self, device: DeviceProcess, on: int) -> dict[str, Any]:
         """Call `light_write` on the connection."""
         return self.ask("call", on=device.id, query="light_write.json", params={"light_id": 1, "light_on": on})
 
