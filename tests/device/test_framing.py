@@ -74,6 +74,15 @@ class KeepAliveTest(unittest.TestCase):
                 self.assertEqual(self.bench.deliver(REMOTE, self.bench.data(plaintext, tag=3), CLIENT), [])
                 self.assertTrue(self.bench.stack.connections.any_open())
 
+    def test_a_device_says_what_it_can_do_where_that_can_be_believed(self):
+        question = b"\x48\x50\x00\x01"
+        sent = self.bench.deliver(REMOTE, self.bench.data(question, tag=3), CLIENT)
+        self.assertEqual(self.bench.keys.open(decode(sent[0][2])), question + b"\x00\x00\x00\x01")
+        number = self.bench.connect_local()
+        octets = self.bench.data(question, tag=3, nsi=number, context=self.bench.clear)
+        sent = self.bench.deliver(LOCAL, octets, LAN_CLIENT)
+        self.assertEqual(self.bench.clear.open(decode(sent[0][2])), question + bytes(4))
+
     def test_answers_are_not_answered(self):
         keys = self.bench.keys
         octets = encode(PT_DATA, sp=NSI, flags=FL_RESPONSE, tag=3, context=keys, plaintext=bytes(8), iv=bytes(16))
