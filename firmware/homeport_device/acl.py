@@ -176,7 +176,8 @@ class Acl:
     def reset(self, settings: tuple) -> None:
         """Forget all users in memory, for a store that is about to fill the table."""
         self.system, self.default_user, self.first_user = settings
-        self._table[:] = bytes(len(self._table))
+        for i in range(len(self._table)):  # in place: a second table may not fit a board's memory
+            self._table[i] = 0
 
     # Decisions (application 1.6)
 

@@ -17,9 +17,10 @@ An endpoint is 6 octets: IPv4 address and port. Boards add a file with the same 
 
 import sys
 
+from homeport_core.compat import MICROPYTHON
 from homeport_core.errors import ConfigError
 
-if sys.implementation.name != "micropython":
+if not MICROPYTHON:
     from homeport_device.port_cpython import Port
 elif sys.platform in ("linux", "darwin"):
     from homeport_device.port_unix import Port

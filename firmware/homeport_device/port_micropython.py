@@ -19,8 +19,8 @@ from homeport_device.randomness import random, require_random
 
 # Datagrams taken in one wake-up, so that a flood on one socket cannot hold up timers and the other socket.
 _BURST = const(16)
-_DATAGRAM_MAX = const(1501)
 _LOOK_UPS_APART_MS = const(5000)
+_WATCH_MS = const(1000)
 # Dynamic ports; there is no way to ask a socket which one it got, so we choose.
 _PORT_FIRST = const(49152)
 _PORT_COUNT = const(16384)
@@ -40,17 +40,23 @@ class _Readable:
 
 
 class MicroPythonPort:
-    """Sockets, clock, names and randomness. A platform adds `pack(endpoint)` and `unpack(address)`."""
+    """Sockets, clock, names and randomness.
+
+    A platform adds `pack(endpoint) -> address`, `unpack(address) -> endpoint`, and `receive(socket)`, which returns
+    (datagram, endpoint) or raises OSError when there is none.
+    """
 
     def __init__(self) -> None:
         require_random()
         self.random = random
         self.unsent = 0
+        self.lost = 0
         self._sockets = [None, None]
         self._tasks = [None, None]
         self._remote_port = 0
         self._driver = None
         self._timer = None
+        self._due_ms = None
         self._looked_up_ms = None
         self._stopped = asyncio.Event()
 
@@ -92,6 +98,7 @@ class MicroPythonPort:
 
     def arm(self, delay_ms: int | None) -> None:
         waiting = self._timer
+        self._due_ms = None if delay_ms is None else time.ticks_add(time.ticks_ms(), delay_ms)
         self._timer = None if delay_ms is None else asyncio.create_task(self._wait(delay_ms))
         if waiting is not None and waiting is not asyncio.current_task():
             waiting.cancel()
@@ -120,26 +127,44 @@ class MicroPythonPort:
         self._driver = driver
         for index in (LOCAL, REMOTE):
             self._tasks[index] = asyncio.create_task(self._receive(index))
+        asyncio.create_task(self._watch())
         driver.start()
         for function, done in tasks:
             self.start_task(function(), done)
         await self._stopped.wait()
 
     async def _receive(self, index: int) -> None:
+        """Feed datagrams of one socket for as long as it is that socket."""
         opened = self._sockets[index]
+        while self._sockets[index] is opened:
+            try:
+                await _Readable(opened)
+                self._drain(index, opened)
+            except Exception:  # out of memory: what was on its way is lost, the socket stays served
+                self.lost += 1
+                await asyncio.sleep_ms(0)
+
+    def _drain(self, index: int, opened: object) -> None:
+        for _ in range(_BURST):
+            try:
+                data, endpoint = self.receive(opened)
+            except OSError:
+                return
+            self._driver.datagram(index, data, endpoint)
+            if self._sockets[index] is not opened:
+                return
+
+    async def _watch(self) -> None:
+        """Make up for a timer that could not be made when memory was short."""
         while True:
-            await _Readable(opened)
-            for _ in range(_BURST):
-                try:
-                    data, address = opened.recvfrom(_DATAGRAM_MAX)
-                except OSError:
-                    break
-                self._driver.datagram(index, data, self.unpack(address))
-                if self._sockets[index] is not opened:
-                    return
+            await asyncio.sleep_ms(_WATCH_MS)
+            if self._due_ms is not None and time.ticks_diff(time.ticks_ms(), self._due_ms) > _WATCH_MS:
+                self._due_ms = None
+                self._driver.timeout()
 
     async def _wait(self, delay_ms: int) -> None:
         await asyncio.sleep_ms(delay_ms)
+        self._due_ms = None
         self._driver.timeout()
 
     async def _supervise(self, coroutine: object, done: object) -> None:

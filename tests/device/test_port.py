@@ -94,12 +94,34 @@ class Datagrams(PortCase):
         self.assertIn((LOCAL, b"to local", self.remote()), self.datagrams())
 
     def test_a_datagram_longer_than_any_packet_cannot_pass_for_a_packet(self):
+        for claimed in (0, 400, 1368, 1500, 0xFFFF):
+            with self.subTest(claimed=claimed):
+                self.run_once(bytes(14) + claimed.to_bytes(2, "big") + bytes(2984))
+                self.assertNotEqual(len(self.datagrams()[0][1]), claimed)
+                self.assertLessEqual(len(self.datagrams()[0][1]), 1501)
+
+    def run_once(self, data):
+        """Start afresh and let one datagram arrive."""
+
         async def script():
-            self.port.send(REMOTE, self.local, bytes(3000), 3000)
+            self.port.send(REMOTE, self.local, data, len(data))
             await self.until(self.datagrams)
 
+        self.port.close()
+        self.setUp()
         self.run_with(script)
-        self.assertEqual(len(self.datagrams()[0][1]), 1501)
+
+    def test_datagrams_of_every_size_arrive_whole_and_in_order(self):
+        sizes = [1, 15, 16, 100, 319, 320, 321, 500, 1368, 1500, 7]
+
+        async def script():
+            for size in sizes:
+                data = (bytes(14) + size.to_bytes(2, "big") + bytes(range(250)) * 6)[:size]
+                self.port.send(REMOTE, self.local, data, size)
+            await self.until(lambda: len(self.datagrams()) == len(sizes))
+
+        self.run_with(script)
+        self.assertEqual([len(event[1]) for event in self.datagrams()], sizes)
 
     def test_many_at_once_all_arrive(self):
         async def script():

@@ -1,0 +1,166 @@
+"""A basestation and a client reduced to what one device process needs, over real sockets, with the core alone."""
+
+import os
+import socket
+
+from homeport_core.crypto import AesContext, key_material
+from homeport_core.packet import Packet, encode
+from homeport_core.payloads import build_fp, build_id, build_ipx, parse_notify
+from homeport_core.spec import (
+    FL_EXCEPTION,
+    FL_RESPONSE,
+    ID_MAIL,
+    IPX_CP_ASYNC,
+    IPX_NO_RENDEZVOUS,
+    NOTIFY_OK,
+    PL_CP_ID,
+    PL_EP,
+    PL_FP,
+    PL_IPX,
+    PL_NONCE,
+    PL_NOTIFY,
+    PT_DATA,
+    PT_U_ATTACH,
+    PT_U_CONNECT,
+    PT_U_INVITE,
+    TAG_FRAMING,
+)
+
+PATIENCE_S = 10
+GSP_NSI = b"\x00\x00\x12\x67"
+DATAGRAM_MAX = 2000
+
+
+def endpoint(address: tuple[str, int]) -> bytes:
+    """An endpoint's 6 octets."""
+    return socket.inet_aton(address[0]) + address[1].to_bytes(2, "big")
+
+
+def decode(octets: bytes) -> Packet:
+    """A packet in a buffer of its own, so that it can be opened in place."""
+    packet = Packet()
+    packet.decode_from(bytearray(octets))
+    return packet
+
+
+class Basestation:
+    """Controller and GSP on one loopback socket, for one device."""
+
+    def __init__(self, device_id: str, key: bytes) -> None:
+        self.device_id = device_id
+        self.key = key
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(PATIENCE_S)
+        self.address = self.socket.getsockname()
+        self.device: tuple[str, int] = ("", 0)
+        self.keys: AesContext | None = None
+        self.seq = 0
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def attach(self) -> None:
+        """Wait for the device's invites and attach it."""
+        while self.keys is None:
+            octets, self.device = self.socket.recvfrom(DATAGRAM_MAX)
+            packet = decode(octets)
+            if packet.type == PT_U_INVITE and packet.get(PL_NONCE) is None:
+                ipx = build_ipx(endpoint(self.address), endpoint(self.device))
+                self.socket.sendto(encode(PT_U_INVITE, [(PL_IPX, ipx)], flags=FL_RESPONSE), self.device)
+            elif packet.type == PT_U_INVITE:
+                self._challenge(packet.get(PL_NONCE) or b"")
+
+    def introduce(self, client: "Client", nsi: bytes, fingerprint: bytes) -> None:
+        """Make the device accept a connection of `client` under this NSI."""
+        material = os.urandom(96)
+        payloads = [
+            (PL_IPX, build_ipx(bytes(6), endpoint(client.address), IPX_NO_RENDEZVOUS | IPX_CP_ASYNC, nsi)),
+            (PL_CP_ID, build_id(ID_MAIL, b"tester@example.org")),
+            (PL_FP, build_fp(fingerprint)),
+        ]
+        self.seq += 1
+        request = encode(
+            PT_U_CONNECT, payloads, sp=GSP_NSI, seq=self.seq, context=self.keys, plaintext=material, iv=os.urandom(16)
+        )
+        self.socket.sendto(request, self.device)
+        answer = self._next(PT_U_CONNECT)
+        code = parse_notify(answer.get(PL_NOTIFY) or b"")[0]
+        assert code == NOTIFY_OK, hex(code)
+        client.begin(self.device, nsi, AesContext(material, True))
+
+    def _challenge(self, nonce_device: bytes) -> None:
+        psk_keys = AesContext(key_material(self.device_id.encode(), self.key), True)
+        nonce, seed = os.urandom(32), os.urandom(32)
+        payloads = [(PL_EP, endpoint(self.device)), (PL_NONCE, nonce)]
+        request = encode(
+            PT_U_ATTACH,
+            payloads,
+            sp=GSP_NSI,
+            seq=1,
+            context=psk_keys,
+            plaintext=nonce_device + seed,
+            iv=os.urandom(16),
+        )
+        self.socket.sendto(request, self.device)
+        seed_device = psk_keys.open(self._next(PT_U_ATTACH))[32:]
+        self.keys = AesContext(key_material(nonce + nonce_device, seed + seed_device), True)
+
+    def _next(self, packet_type: int) -> Packet:
+        while True:
+            packet = decode(self.socket.recvfrom(DATAGRAM_MAX)[0])
+            if packet.type == packet_type:
+                return packet
+
+
+class Client:
+    """One remote client, talking straight to the device's remote socket."""
+
+    def __init__(self) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(PATIENCE_S)
+        self.address = self.socket.getsockname()
+        self.seq = 100
+        self.device: tuple[str, int] = ("", 0)
+        self.nsi = b""
+        self.keys: AesContext | None = None
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def begin(self, device: tuple[str, int], nsi: bytes, keys: AesContext) -> None:
+        """Fix the path with a first keep-alive."""
+        self.device, self.nsi, self.keys = device, nsi, keys
+        self._send(bytes(8), TAG_FRAMING)
+        assert self._answer().tag == TAG_FRAMING
+
+    def call(self, query_id: int, parameters: bytes = b"") -> bytes:
+        """The response; an exception fails the test."""
+        assert self.keys is not None
+        self._send(query_id.to_bytes(4, "big") + parameters, None)
+        answer = self._answer()
+        response = self.keys.open(answer)
+        assert not answer.flags & FL_EXCEPTION, response.hex()
+        return response
+
+    def _send(self, plaintext: bytes, tag: int | None) -> None:
+        self.seq += 1
+        packet = encode(
+            PT_DATA,
+            sp=self.nsi,
+            cp=b"\x99\x99\x99\x99",
+            seq=self.seq,
+            tag=tag,
+            context=self.keys,
+            plaintext=plaintext,
+            iv=os.urandom(16),
+        )
+        self.socket.sendto(packet, self.device)
+
+    def _answer(self) -> Packet:
+        """The answer to what was sent last, acknowledgements passed over."""
+        while True:
+            packet = decode(self.socket.recvfrom(DATAGRAM_MAX)[0])
+            if packet.seq == self.seq and packet.flags & FL_RESPONSE and packet.crypto_off >= 0:
+                return packet
