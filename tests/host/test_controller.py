@@ -111,6 +111,16 @@ def test_only_the_devices_of_a_removed_gsp_move():
             assert after.gsp_for(device_id) == before.gsp_for(device_id)
 
 
+def test_a_gsp_without_an_address_is_this_machine_as_the_device_reaches_it():
+    device = Device()
+    inventory = Inventory()
+    inventory.provision(device.device_id)
+    routes = {device.address[0]: "192.0.2.77"}
+    controller = Controller(ControllerSettings((bytes(4) + b"\x15\xbd",)), inventory, routes.get)
+    ((answer, _),) = controller.datagram(0, device.invite(controller=True), device.address)
+    assert parse_ipx(opened(answer).get(PL_IPX)).private == endpoint(("192.0.2.77", 5565))
+
+
 def test_a_controller_without_a_gsp_is_a_configuration_error():
     with pytest.raises(ConfigError, match="GSP"):
         Controller(ControllerSettings(()), Inventory())

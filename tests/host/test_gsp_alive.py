@@ -59,6 +59,15 @@ def test_one_answer_within_a_minute_keeps_a_device():
     assert gsp.attached == 1
 
 
+def test_a_basestation_that_was_asleep_itself_loses_nobody():
+    gsp, device, out, _ = attached()
+    exchange(gsp, device, out)
+    gsp.timeout(10_000)
+    exchange(gsp, device, gsp.timeout(600_000), 600_000)
+    run(gsp, device, 700_000, since_ms=600_100)
+    assert gsp.attached == 1
+
+
 def test_a_poll_is_answered_at_once_with_the_round_that_is_open():
     gsp, device, _, _ = attached()
     run(gsp, device, 13_000, answers=False)

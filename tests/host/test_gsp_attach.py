@@ -1,7 +1,7 @@
 """Attach: who gets a U_ATTACH, what makes a registration, what never touches one."""
 
 import pytest
-from gsp_peers import Device, attach, drain, make_gsp, opened
+from gsp_peers import Device, attach, drain, exchange, make_gsp, opened
 from homeport.basestation.events import AttachFailed, AttachFailure, DeviceAttached, DeviceLost, InviteRefused, Refusal
 from homeport.basestation.settings import RateLimit
 from homeport.wire import endpoint
@@ -241,6 +241,18 @@ def test_an_unanswered_handshake_is_reported_when_it_expires():
     invited(gsp, device)
     gsp.timeout(120_000)
     assert drain(gsp) == [AttachFailed(device.device_id, device.address, AttachFailure.UNANSWERED)]
+
+
+def test_a_stray_copy_of_an_attached_devices_invite_alarms_nobody():
+    device = Device()
+    gsp, _ = make_gsp(device.device_id)
+    attach(gsp, device)
+    drain(gsp)
+    invited(gsp, device, 1_000)
+    while gsp.handshakes:
+        now_ms = gsp.deadline_ms
+        exchange(gsp, device, gsp.timeout(now_ms), now_ms)
+    assert drain(gsp) == []
 
 
 def test_a_device_that_asks_a_third_time_is_reported_at_once():

@@ -297,6 +297,15 @@ def test_an_nsi_is_never_used_again_for_a_device():
     assert not attachment.has_used(b"\x11\x11\x11\x22")
 
 
+def test_used_nsis_are_remembered_over_a_reattach():
+    gsp, device = attached()
+    begin(gsp, device)
+    used = gsp.attachment(device.device_id).used
+    device.restart()
+    attach(gsp, device, 1_000)
+    assert gsp.attachment(device.device_id).used == used != b""
+
+
 def test_what_is_remembered_of_used_nsis_is_bounded():
     gsp, device = attached()
     attachment = gsp.attachment(device.device_id)

@@ -78,7 +78,7 @@ async def test_a_call_on_the_machine_goes_out_when_the_adapter_is_woken():
 
 
 async def test_the_timer_fires_without_any_traffic():
-    with Opened(alive_lost_ms=200, alive_retries_ms=(100, 200), alive_period_ms=300) as opened:
+    with Opened(alive_lost_rounds=1, alive_retries_ms=(), alive_period_ms=200) as opened:
         await opened.peer.attach()
         assert (await opened.event(DeviceLost)).reason == "silent"
 

@@ -1,7 +1,9 @@
 """Keep-alive rounds with attached devices (specification, core 4.7, 9.2 step 5 and 9.4).
 
 A round is one sequence number: the request, and its repeats while no answer comes. Each attachment has exactly one
-entry in the wheel. An answer only marks the attachment; the wheel notices when it gets there.
+entry in the wheel. An answer only marks the attachment; the wheel notices when it gets there. A device is lost when
+it has missed some rounds in a row: rounds are counted, not time, so that a basestation that was itself asleep for a
+minute does not throw everybody out.
 """
 
 from __future__ import annotations
@@ -59,12 +61,10 @@ class Alive:
 
     def start(self, now_ms: int, attachment: Attachment) -> Datagrams:
         """First round of a new attachment, at once."""
-        attachment.heard_ms = now_ms
         return (self._round(now_ms, attachment, self._tail_at(now_ms), schedule=True),)
 
     def resume(self, now_ms: int, index: int, attachment: Attachment, last_seq: int) -> None:
-        """Schedule the first round of the `index`-th restored attachment, as if it had just been heard."""
-        attachment.heard_ms = now_ms
+        """Schedule the first round of the `index`-th restored attachment, as if it had answered the last."""
         attachment.round_ms = now_ms - self._settings.alive_period_ms
         attachment.seq = last_seq
         self._wheel.add(now_ms + index // self._settings.restore_per_tick * TICK_MS, attachment)
@@ -89,7 +89,7 @@ class Alive:
             return NOTHING
         if data[14:] != _PLAIN_ANSWER and not self._event(attachment, data):
             return NOTHING
-        attachment.heard_ms = now_ms
+        attachment.missed = 0
         seq = data[12] << 8 | data[13]
         if seq == _POLL_SEQ:
             return self._poll(now_ms, attachment)
@@ -107,14 +107,14 @@ class Alive:
         for attachment in self._wheel.due(now_ms):
             if self._registry.by_nsi.get(attachment.nsi) is not attachment:
                 continue
-            if now_ms - attachment.heard_ms >= settings.alive_lost_ms:
-                lost.append(attachment)
-            elif now_ms - attachment.round_ms >= settings.alive_period_ms:
-                out.append(self._round(now_ms, attachment, tail, schedule=True))
-            else:
+            if now_ms - attachment.round_ms < settings.alive_period_ms:
                 if not attachment.answered:
                     out.append(self._request(attachment, tail))
                 self._wheel.add(self._next_ms(now_ms, attachment), attachment)
+            elif not attachment.answered and attachment.missed + 1 >= settings.alive_lost_rounds:
+                lost.append(attachment)
+            else:
+                out.append(self._round(now_ms, attachment, tail, schedule=True))
         return out, lost
 
     def _next_ms(self, now_ms: int, attachment: Attachment) -> int:
@@ -126,6 +126,8 @@ class Alive:
         return attachment.round_ms + self._settings.alive_period_ms
 
     def _round(self, now_ms: int, attachment: Attachment, tail: bytes, schedule: bool = False) -> tuple[bytes, Address]:
+        if not attachment.answered:
+            attachment.missed += 1
         attachment.seq = attachment.seq % _SEQ_MAX + 1
         attachment.round_ms = now_ms
         attachment.answered = False

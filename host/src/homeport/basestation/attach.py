@@ -169,7 +169,8 @@ class Attach:
             if handshake.expires_ms > now_ms:
                 return
             self._counters.handshakes_expired += 1
-            if handshake.repeats < _SUSPECT_REPEATS:
+            # A stray copy of an attached device's invite stays unanswered too, and means nothing.
+            if handshake.repeats < _SUSPECT_REPEATS and self._registry.get(handshake.record.device_id) is None:
                 self._fail(now_ms, handshake, AttachFailure.UNANSWERED)
             self._close(handshake)
 

@@ -221,6 +221,7 @@ class Gsp:
         attachment, handshake = proven
         previous = self._registry.replace(attachment)
         if previous is not None:
+            attachment.used = previous.used
             self.counters.replaced += 1
             self._connects.abandon(attachment.device_id, NOTIFY_MICRO_REATTACHING)
         self.counters.attached += 1

@@ -27,7 +27,7 @@ _USED_MAX = 256
 class Attachment:
     """One device's registration. `key` is the material of its connect context, `facts` what it said of itself.
 
-    `seq`, `round_ms` and `answered` belong to the keep-alive; `used` are the NSIs of its connections so far.
+    `seq`, `round_ms`, `answered` and `missed` belong to the keep-alive; `used` are the NSIs of its connections so far.
     """
 
     __slots__ = (
@@ -35,8 +35,8 @@ class Attachment:
         "answered",
         "device_id",
         "facts",
-        "heard_ms",
         "key",
+        "missed",
         "nsi",
         "round_ms",
         "seq",
@@ -50,7 +50,7 @@ class Attachment:
         self.key = key
         self.facts = facts
         self.seq = 0
-        self.heard_ms = 0
+        self.missed = 0
         self.round_ms = 0
         self.answered = True
         self.used = b""

@@ -46,7 +46,8 @@ class GspSettings:
 
     alive_period_ms: int = 10_000
     alive_retries_ms: tuple[int, ...] = (2_000, 4_000)
-    alive_lost_ms: int = 60_000
+    alive_lost_rounds: int = 5
+    """Rounds in a row without an answer: 60 s after the last answer."""
     poll_interval_ms: int = 1_000
     """A device's poll is unauthenticated: answered at most this often."""
     restore_per_tick: int = 500
