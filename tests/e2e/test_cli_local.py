@@ -1,9 +1,13 @@
 """The command line against a real device on the local network: no basestation anywhere."""
 
+import contextlib
 import json
+import signal
+import socket
+import subprocess
 
 import pytest
-from processes import CommandLine, Ports, device, homeport, only_error_line
+from processes import HOMEPORT, RUN_TIMEOUT_S, CommandLine, Ports, device, environment, homeport, only_error_line
 
 OTHER = "00112233445566778899aabbccddeeff"
 
@@ -18,11 +22,24 @@ class World(CommandLine):
         self.answer("profile", "create", "me", "--no-password")
 
 
+@contextlib.contextmanager
+def new_world(path):
+    ports = Ports()
+    with device(ports, path / "state"):
+        yield World(path, ports)
+
+
 @pytest.fixture
 def world(tmp_path):
-    ports = Ports()
-    with device(ports, tmp_path / "state"):
-        yield World(tmp_path, ports)
+    with new_world(tmp_path) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+def unpaired(tmp_path_factory):
+    """One device for all tests that change nothing."""
+    with new_world(tmp_path_factory.mktemp("unpaired")) as world:
+        yield world
 
 
 @pytest.fixture
@@ -38,19 +55,19 @@ def interface_file(tmp_path_factory):
     return path
 
 
-def test_a_device_is_discovered_by_its_address(world):
-    (found,) = world.answer("discover", "--address", world.address, "--timeout", "0.5")["devices"]
-    assert (found["id"], found["address"]) == ("demo", world.address)
+def test_a_device_is_discovered_by_its_address(unpaired):
+    (found,) = unpaired.answer("discover", "--address", unpaired.address, "--timeout", "0.5")["devices"]
+    assert (found["id"], found["address"]) == ("demo", unpaired.address)
 
 
-def test_discovery_needs_no_profile(world, tmp_path):
+def test_discovery_needs_no_profile(unpaired, tmp_path):
     stranger = CommandLine(tmp_path / "nothing")
-    found = stranger.answer("discover", "--address", world.address, "--timeout", "0.5")
+    found = stranger.answer("discover", "--address", unpaired.address, "--timeout", "0.5")
     assert len(found["devices"]) == 1
 
 
-def test_nobody_found_is_said(world):
-    done = world.run("discover", "--address", "127.0.0.1:9", "--timeout", "0.2")
+def test_nobody_found_is_said(unpaired):
+    done = unpaired.run("discover", "--address", "127.0.0.1:9", "--timeout", "0.2")
     assert (done.returncode, done.stdout) == (0, "no device answered\n")
 
 
@@ -103,33 +120,33 @@ def test_a_result_for_people_ends_with_path_and_time(owner):
         (["heatpump_fly"], "no query 'heatpump_fly'; known are: "),
     ],
 )
-def test_a_wrong_call_is_one_line(world, interface_file, arguments, reason):
-    done = world.run("call", world.target, *arguments, "--interface", interface_file)
+def test_a_wrong_call_is_one_line(unpaired, interface_file, arguments, reason):
+    done = unpaired.run("call", unpaired.target, *arguments, "--interface", interface_file)
     assert done.returncode == 3
     assert reason in only_error_line(done)
 
 
-def test_an_interface_file_with_entities_is_refused_and_not_kept(world, tmp_path):
+def test_an_interface_file_with_entities_is_refused_and_not_kept(unpaired, tmp_path):
     bad = tmp_path / "bad.xml"
     bad.write_text('<!DOCTYPE x [<!ENTITY a "b">]><unabto_queries>&a;</unabto_queries>')
-    done = world.run("call", world.target, "get_users", "--interface", bad)
+    done = unpaired.run("call", f"other@{unpaired.address}", "get_current_user", "--interface", bad)
     assert done.returncode == 3
     assert "DTD or entities" in only_error_line(done)
-    assert not (world.home / "interfaces").exists()
+    assert not (unpaired.home / "interfaces" / "other.xml").exists()
 
 
-def test_an_absurdly_large_interface_file_is_refused(world, tmp_path):
+def test_an_absurdly_large_interface_file_is_refused(unpaired, tmp_path):
     bad = tmp_path / "bad.xml"
     bad.write_bytes(b"<unabto_queries>" + b" " * 1_000_000 + b"</unabto_queries>")
-    assert "larger than" in only_error_line(world.run("call", world.target, "get_users", "--interface", bad))
+    assert "larger than" in only_error_line(unpaired.run("call", unpaired.target, "get_current_user", "--interface", bad))
 
 
-def test_a_missing_interface_file_is_named(world):
-    assert "nowhere.xml" in only_error_line(world.run("call", world.target, "x", "--interface", "nowhere.xml"))
+def test_a_missing_interface_file_is_named(unpaired):
+    assert "nowhere.xml" in only_error_line(unpaired.run("call", unpaired.target, "x", "--interface", "nowhere.xml"))
 
 
-def test_a_query_that_needs_pairing_is_refused_with_the_devices_code(world):
-    done = world.run("--json", "call", world.target, "get_users")
+def test_a_query_that_needs_pairing_is_refused_with_the_devices_code(unpaired):
+    done = unpaired.run("--json", "call", unpaired.target, "get_current_user")
     document = json.loads(done.stderr)
     assert (done.returncode, document["error"], document["code"]) == (5, "RefusedError", 4)
 
@@ -182,20 +199,33 @@ def test_a_wrong_fingerprint_is_one_line(owner, fingerprint):
 
 
 @pytest.mark.parametrize("target", ["", "a b", "demo@", "demo@host:", "demo@127.0.0.1:99999", "x" * 41])
-def test_a_device_that_cannot_be_is_one_line(world, target):
-    done = world.run("call", target, "get_users")
+def test_a_device_that_cannot_be_is_one_line(unpaired, target):
+    done = unpaired.run("call", target, "get_current_user")
     assert done.returncode == 3
     only_error_line(done)
 
 
-def test_a_silent_address_is_one_line(world):
-    done = world.run("call", "demo@127.0.0.1:9", "get_interface_info")
+def test_a_silent_address_is_one_line(unpaired):
+    done = unpaired.run("call", "demo@127.0.0.1:9", "get_interface_info")
     assert done.returncode == 4
     only_error_line(done)
 
 
-def test_a_call_ends_with_its_time_limit(world):
-    done = world.run("call", "demo@127.0.0.1:9", "get_interface_info", "--timeout", "0.5")
+def test_an_interrupted_call_ends_with_130(unpaired):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.settimeout(RUN_TIMEOUT_S)
+        target = f"demo@127.0.0.1:{silent.getsockname()[1]}"
+        line = [HOMEPORT, "--home", str(unpaired.home), "call", target, "get_interface_info"]
+        with subprocess.Popen(line, env=environment(), stderr=subprocess.PIPE) as process:
+            silent.recv(2048)  # now it waits for an answer
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=RUN_TIMEOUT_S)
+    assert (process.returncode, errors) == (130, b"")
+
+
+def test_a_call_ends_with_its_time_limit(unpaired):
+    done = unpaired.run("call", "demo@127.0.0.1:9", "get_interface_info", "--timeout", "0.5")
     assert done.returncode == 7
     assert "no answer within 0.5 s" in only_error_line(done)
 

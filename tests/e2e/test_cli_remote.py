@@ -102,7 +102,7 @@ def test_with_json_an_error_is_one_object(clients):
 def test_a_profile_without_a_basestation_says_so(clients):
     client = CommandLine(clients.path / "homeless")
     client.answer("profile", "create", "me", "--no-password")
-    assert "names no basestation" in only_error_line(client.run("call", "demo", "get_users", "--path", "relay"))
+    assert "names no basestation" in only_error_line(client.run("call", "demo", "get_current_user", "--path", "relay"))
 
 
 @pytest.mark.parametrize("option", ["controller", "gsp", "gate", "admin"])

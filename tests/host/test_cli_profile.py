@@ -3,9 +3,11 @@
 import json
 
 import pytest
+from homeport.cli.context import ask_password
 from homeport.cli.main import app
 from homeport.cli.output import ExitCode
 from homeport.client.profile import Profile
+from homeport.errors import ConfigError
 from typer.testing import CliRunner
 
 PIN = "00:11:22:33:44:55:66:77:88:99:aa:bb:cc:dd:ee:ff"
@@ -48,6 +50,19 @@ def test_without_a_terminal_a_missing_password_is_an_error(home):
     assert result.exit_code == ExitCode.CONFIG
     assert "HOMEPORT_PASSWORD" in result.stderr
     assert not home.exists()
+
+
+@pytest.mark.parametrize(("second", "created"), [("secret", True), ("sacred", False)])
+def test_a_typed_password_is_asked_for_twice(monkeypatch, second, created):
+    typed = iter(["secret", second])
+    monkeypatch.delenv("HOMEPORT_PASSWORD", raising=False)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("getpass.getpass", lambda prompt: next(typed))
+    if created:
+        assert ask_password("Password: ", confirm=True) == "secret"
+    else:
+        with pytest.raises(ConfigError, match="differ"):
+            ask_password("Password: ", confirm=True)
 
 
 def test_list_and_remove(home):

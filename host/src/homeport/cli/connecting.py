@@ -14,7 +14,7 @@ from homeport.cli.context import settings_of
 from homeport.client.client import Client
 from homeport.client.device import Device
 from homeport.client.interface import Interface
-from homeport.errors import ConfigError, Timeout
+from homeport.errors import Timeout
 
 T = TypeVar("T")
 
@@ -61,7 +61,5 @@ def with_device(
                 return await action(device), round((time.monotonic() - started) * 1000)
         except TimeoutError as error:
             raise Timeout(f"{target[:80]}: no answer within {timeout_s:g} s") from error
-        except OSError as error:
-            raise ConfigError(f"no network: {error.strerror}") from error
 
     return asyncio.run(work())

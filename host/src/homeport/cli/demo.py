@@ -29,7 +29,7 @@ from homeport.client.client import Client
 from homeport.client.home import cache_interface
 from homeport.client.interface import MAX_XML_LEN
 from homeport.client.profile import Profile, list_profiles
-from homeport.errors import ConfigError
+from homeport.errors import ConfigError, DeviceOffline, HomeportError
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.fingerprint import format_fingerprint
 
@@ -186,7 +186,7 @@ async def _keep_interface(demo: Demo) -> None:
 async def _pair(client: Client, demo: Demo, story: Story) -> None:
     found = await client.discover(DEVICE_ID)
     if not found:
-        raise ConfigError(f"nobody answers to {DEVICE_ID!r} on the local network")
+        raise DeviceOffline(f"nobody answers to {DEVICE_ID!r} on the local network")
     address = wire.address_text(wire.address(found[0].endpoint))
     story.tell("discovery", "local", f"{DEVICE_ID!r} answers at {address}")
     async with await client.connect(f"{DEVICE_ID}@{address}") as device:
@@ -209,7 +209,7 @@ async def _visit(client: Client, path: str, words: str, story: Story) -> None:
         story.tell("write", str(device.path), f"target {wanted} °C")
         state = await device.call("heatpump_get_full_state")
         if state["target_temperature"] != wanted:
-            raise ConfigError(f"the heat pump kept a target of {state['target_temperature']} °C instead of {wanted}")
+            raise HomeportError(f"the heat pump kept a target of {state['target_temperature']} °C instead of {wanted}")
         story.tell("read back", str(device.path), f"target {state['target_temperature']} °C")
 
 

@@ -76,6 +76,8 @@ class RootGroup(TyperGroup):
             return report_error(error, as_json)
         except _UsageError as error:
             return _report_usage(error, as_json)
+        except OSError as error:
+            return report_error(HomeportError(str(error)), as_json)
         except (KeyboardInterrupt, typer.Abort):
             print_error({"error": "Interrupted", "reason": "interrupted"}, as_json)
             return ExitCode.INTERRUPTED

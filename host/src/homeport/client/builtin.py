@@ -46,7 +46,7 @@ BUILTIN = Interface(
         Query(
             "get_users.json",
             11000,
-            (Parameter("count", UINT8, default="0"), Parameter("start", UINT32, default="0")),
+            (Parameter("count", UINT8), Parameter("start", UINT32)),
             # A field `next` follows the list; published files leave it out, and some devices may (application 1.9).
             (ListField("users", (_FINGERPRINT, _NAME, _PERMISSIONS)),),
         ),
