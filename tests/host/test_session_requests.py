@@ -14,6 +14,7 @@ from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_notify
 from homeport_core.spec import FL_RESPONSE, FRAMING_FEATURES, NOTIFY_MICRO_ACK, PL_NOTIFY, PT_DATA, TAG_FRAMING
 from session_world import (
+    CLIENT,
     DEVICE_GLOBAL,
     DEVICE_ID,
     DEVICE_LOCAL,
@@ -139,7 +140,7 @@ def test_an_acknowledged_request_is_polled_when_that_is_harmless(known):
     world = opened_psk() if known else opened()
     world.request(QUERY_LATER, timeout_ms=20_000, retry=Retry.SAFE if known else Retry.ALWAYS)
     world.run(10_000)
-    assert len(rpc_packets(world)) == 4
+    assert len(rpc_packets(world)) == 5
 
 
 def test_a_new_path_does_not_hasten_a_repetition_that_a_device_might_run_again():
@@ -163,8 +164,15 @@ def test_a_device_that_says_that_it_remembers_is_asked_again_without_fear():
     assert world.session.remembers
     world.request(QUERY_LATER, timeout_ms=20_000)
     world.run(10_000)
-    assert len(rpc_packets(world)) == 4
+    assert len(rpc_packets(world)) == 5
     assert world.device.runs == [QUERY_LATER]
+
+
+def test_what_was_acknowledged_before_the_device_was_known_to_remember_is_asked_for_too():
+    world = opened(FakeDevice(careful=True))
+    world.request(QUERY_LATER, timeout_ms=20_000)
+    world.run(10_000)
+    assert len(rpc_packets(world)) >= 4
 
 
 def test_the_reference_device_is_not_pestered_with_the_question():
@@ -232,11 +240,24 @@ def test_no_more_requests_are_in_flight_than_a_device_can_be_expected_to_hold():
 
 def test_no_request_overtakes_one_whose_answer_may_have_to_come_again_by_more_than_a_device_keeps():
     world = opened_psk()
-    world.request(QUERY_LATER, timeout_ms=60_000)
+    post = world.post
+    world.post = lambda data, source, to: post(data, source, to) if source == CLIENT else None
+    first = world.request(QUERY_ECHO, b"its answer is lost")
+    world.run(50)
+    world.post = post
     for n in range(40):
         world.request(QUERY_ECHO, bytes((n,)), timeout_ms=60_000)
-    world.run(2_000)
-    assert world.device.runs == [QUERY_LATER] + [QUERY_ECHO] * (requests.ANSWERS_KEPT - 1)
+    world.run(200)
+    assert world.outcome(first) is None
+    assert len(world.device.runs) == requests.ANSWERS_KEPT
+
+
+def test_a_request_that_takes_long_does_not_hold_up_the_others():
+    world = opened_psk()
+    later = world.request(QUERY_LATER, timeout_ms=60_000)
+    ids = [world.request(QUERY_ECHO, bytes((n,)), timeout_ms=60_000) for n in range(40)]
+    finished(world, *ids)
+    assert world.outcome(later) is None
 
 
 def test_requests_that_are_not_repeated_hold_up_no_others():

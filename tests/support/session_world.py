@@ -250,19 +250,29 @@ class World:
         end = self.now + duration_ms
         while True:
             arrival = self._queue[0][0] if self._queue else None
-            due = [time for time in (arrival, self.session.deadline_ms) if time is not None]
+            device = self.device_deadline()
+            due = [time for time in (arrival, device, self.session.deadline_ms) if time is not None]
             if not due or min(due) > end:
                 break
             self.now = max(self.now, min(due))
             if arrival is not None and arrival <= self.now:
                 _, _, to, data, source = heapq.heappop(self._queue)
                 self._arrive(to, data, source)
+            elif device is not None and device <= self.now:
+                self.device_timeout()
             else:
                 self.session.timeout(self.now)
                 deadline = self.session.deadline_ms
                 assert deadline is None or deadline > self.now, "the session's deadline does not move"
             self._collect()
         self.now = end
+
+    def device_deadline(self):
+        """When the device wants to act of its own accord; a FakeDevice never does."""
+        return None
+
+    def device_timeout(self):
+        """Let it."""
 
     def until(self, condition, limit_ms=60_000):
         """Let time pass until `condition()`; fails after `limit_ms`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 PERIOD_MS = 5_000
 RETRY_MS = 1_000  # an unanswered one is repeated at this pace: the device forgets us after 17.5 s of silence
 TRIES = 3
+SILENCE_MAX_MS = 3 * PERIOD_MS  # after which all paths have had their tries and the device is about to forget us
 _REMEMBERED = 16  # counters whose echo may still come; bounds what a silent device makes us keep
 
 
@@ -14,6 +15,7 @@ class KeepAlive:
     def __init__(self) -> None:
         self.counter = 0
         self.unanswered = 0
+        self.heard_at_ms = 0
         self.deadline_ms: int | None = None
         self.rtt_ms: int | None = None
         self._sent_at_ms: dict[int, int] = {}
@@ -44,6 +46,7 @@ class KeepAlive:
     def heard(self, now_ms: int) -> None:
         """Something authentic and new came from the device."""
         self.unanswered = 0
+        self.heard_at_ms = now_ms
         self.deadline_ms = now_ms + PERIOD_MS
 
     def restart(self) -> None:

@@ -28,10 +28,11 @@ from homeport.client.opening import Rng, random_nsi
 ACK_TIMEOUT_MS = 1_000
 QUICK_ACK_TIMEOUT_MS = 400  # towards a device that never runs a repetition
 BACKOFF_MAX_MS = 4_000
+FIRST_POLL_MS = 500  # finds an answer that was lost; a device that is still at work says so
 POLL_MS = 3_000
 MAX_IN_FLIGHT = 16  # the rest waits in our queue: small devices hold few requests
-# So many answers our devices keep. A request that may have to be repeated lets no more than these overtake it: its
-# answer, if lost, must still be there.
+# So many answers our devices keep. No more requests than fit beside a lost answer may be run between a request and
+# its repetition, or the answer is gone for good.
 ANSWERS_KEPT = 4
 MAX_WAITING = 1_000
 _FIRST_SEQ = 100
@@ -62,6 +63,14 @@ class Request:
     repeat_at_ms: int | None = None
     wait_ms: int = 0
     acknowledged: bool = False
+    polled: bool = False
+    settled: bool = False  # the device was still at work on it when last asked: no answer is lost yet
+    companions: int = 0  # requests that a device may have run between this one and its repetition
+
+    @property
+    def may_need_its_answer_again(self) -> bool:
+        """Whether an answer could have been lost that a repetition would ask for."""
+        return self.repeat_at_ms is not None and not self.settled
 
 
 class Requests:
@@ -93,7 +102,7 @@ class Requests:
 
     def next_to_send(self) -> Request | None:
         """Take the next request that may be sent now, with its key; hand it back with `sent`."""
-        if not self._waiting or len(self._in_flight) >= MAX_IN_FLIGHT or self._would_overtake(self._waiting[0]):
+        if not self._waiting or len(self._in_flight) >= MAX_IN_FLIGHT or not self._answers_are_safe():
             return None
         self._seq += 1
         if self._seq == _SEQ_SPAN:
@@ -109,6 +118,10 @@ class Requests:
         request.sent_at_ms = now_ms
         request.wait_ms = QUICK_ACK_TIMEOUT_MS if self._polls(request.retry) else ACK_TIMEOUT_MS
         request.repeat_at_ms = None if request.retry is Retry.NEVER else now_ms + request.wait_ms
+        exposed = self._exposed()
+        request.companions = len(exposed)
+        for other in exposed:
+            other.companions += 1
         self._in_flight[request.key] = request
 
     def in_flight(self, key: Key) -> Request | None:
@@ -117,9 +130,19 @@ class Requests:
 
     def acknowledged(self, now_ms: int, request: Request) -> None:
         """The device says that it has the request (unauthenticated: it only changes our waiting)."""
-        if not request.acknowledged:
-            request.acknowledged = True
-            request.repeat_at_ms = now_ms + POLL_MS if self._polls(request.retry) else None
+        if request.acknowledged:
+            request.settled = request.settled or request.polled
+            return
+        request.acknowledged = True
+        request.wait_ms = FIRST_POLL_MS
+        request.repeat_at_ms = now_ms + FIRST_POLL_MS if self._polls(request.retry) else None
+
+    def trust(self, now_ms: int) -> None:
+        """The device turns out to remember what it ran: what it acknowledged may be asked for after all."""
+        self.remembers = True
+        for request in self._in_flight.values():
+            if request.acknowledged and request.repeat_at_ms is None and self._polls(request.retry):
+                request.repeat_at_ms = now_ms + FIRST_POLL_MS
 
     def finish(self, request: Request) -> None:
         """Forget an answered request."""
@@ -132,7 +155,8 @@ class Requests:
             if request.repeat_at_ms is not None and now_ms >= request.repeat_at_ms:
                 packets.append(request.packet)
                 request.sent_at_ms = now_ms
-                request.wait_ms = POLL_MS if request.acknowledged else min(request.wait_ms * 2, BACKOFF_MAX_MS)
+                request.polled = request.acknowledged
+                request.wait_ms = POLL_MS if request.settled else min(request.wait_ms * 2, BACKOFF_MAX_MS)
                 request.repeat_at_ms = now_ms + request.wait_ms
         return packets
 
@@ -161,9 +185,13 @@ class Requests:
         self._waiting.clear()
         return requests
 
-    def _would_overtake(self, request: Request) -> bool:
-        oldest = min((r.request_id for r in self._in_flight.values() if r.repeat_at_ms is not None), default=None)
-        return oldest is not None and request.request_id - oldest >= ANSWERS_KEPT
+    def _exposed(self) -> list[Request]:
+        return [request for request in self._in_flight.values() if request.may_need_its_answer_again]
+
+    def _answers_are_safe(self) -> bool:
+        """Whether the device can run one more request without forgetting an answer that may have been lost."""
+        exposed = self._exposed()
+        return len(exposed) < ANSWERS_KEPT and all(r.companions < ANSWERS_KEPT - 1 for r in exposed)
 
     def _polls(self, retry: Retry) -> bool:
         return retry is Retry.ALWAYS or (retry is Retry.SAFE and self.remembers)

@@ -40,7 +40,7 @@ from homeport_core.spec import (
 
 from homeport.client import frames
 from homeport.client.events import Answered, Closed, Event, Failed, Opened, PathChanged
-from homeport.client.keepalive import RETRY_MS, TRIES, KeepAlive
+from homeport.client.keepalive import RETRY_MS, SILENCE_MAX_MS, TRIES, KeepAlive
 from homeport.client.opening import Opening, Rng
 from homeport.client.paths import Path
 from homeport.client.refusals import exception_error
@@ -230,7 +230,8 @@ class Session:
                 self._open(now_ms)
         elif command == FRAMING_FEATURES and len(plaintext) >= 8 and self.is_sealed:
             self._features = u32(plaintext, 4)
-            self._requests.remembers = self.remembers
+            if self.remembers:
+                self._requests.trust(now_ms)
         else:
             self.drops["framing"] += 1
 
@@ -289,7 +290,8 @@ class Session:
         self._enter(State.OPEN)
         path = self._current()
         if self._announced is None:
-            self._requests.remembers = self.remembers
+            if self.remembers:
+                self._requests.trust(now_ms)
             self._events.append(Opened(path))
             self._ask_features()
         elif path != self._announced:
@@ -313,7 +315,11 @@ class Session:
 
     def _next_path(self, now_ms: int) -> None:
         """The path in use has failed: go on with the next, wait for one, or give up."""
-        path = self.opening.candidates.best()
+        candidates = self.opening.candidates
+        silence_ms = now_ms - self._keep_alive.heard_at_ms
+        if self._announced is not None and candidates.best() is None and silence_ms < SILENCE_MAX_MS:
+            candidates.new_round(self._current())
+        path = candidates.best()
         if path is not None:
             self._commit(now_ms, path)
         elif self._announced is None:
