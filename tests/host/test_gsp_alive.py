@@ -6,7 +6,7 @@ from homeport.basestation.gsp import Gsp
 from homeport.basestation.settings import GspSettings
 from homeport_core.packet import encode
 from homeport_core.payloads import build_notify, parse_time
-from homeport_core.spec import FL_RESPONSE, NOTIFY_ERROR, PL_NOTIFY, PL_TIME, PT_U_ALIVE
+from homeport_core.spec import FL_EXCEPTION, FL_RESPONSE, NOTIFY_ERROR, NOTIFY_OK, PL_NOTIFY, PL_TIME, PT_U_ALIVE
 
 
 def attached(**settings):
@@ -83,7 +83,8 @@ def test_a_poll_after_an_answered_round_begins_a_new_one():
 
 
 def test_the_answer_to_a_poll_is_not_larger_than_the_poll_and_not_more_frequent_than_one_a_second():
-    gsp, device, _, _ = attached()
+    gsp, device, out, _ = attached()
+    exchange(gsp, device, out)
     gsp.set_unix_offset(1_700_000_000_000)
     answers = [gsp.datagram(now_ms, device.poll(), device.address) for now_ms in range(1_000, 3_000, 10)]
     sent = [packet for datagrams in answers for packet, _ in datagrams]
@@ -125,8 +126,9 @@ def test_an_answer_with_an_unknown_nsi_is_ignored():
 def test_a_request_or_a_refusal_is_no_answer():
     gsp, device, ((request, _),), _ = attached()
     assert not gsp.datagram(100, request, device.address)
-    error = encode(PT_U_ALIVE, ((PL_NOTIFY, build_notify(NOTIFY_ERROR)),), sp=device.nsi, seq=1, flags=FL_RESPONSE)
-    assert not gsp.datagram(100, error, device.address)
+    for code, flags in ((NOTIFY_ERROR, FL_RESPONSE), (NOTIFY_OK, 0), (NOTIFY_OK, FL_RESPONSE | FL_EXCEPTION)):
+        notify = ((PL_NOTIFY, build_notify(code)),)
+        assert not gsp.datagram(100, encode(PT_U_ALIVE, notify, sp=device.nsi, seq=1, flags=flags), device.address)
     assert run(gsp, device, 2_000, answers=False) == [(2_000, 1)]
 
 

@@ -160,6 +160,15 @@ def test_an_answer_that_does_not_say_ok_registers_nobody():
     assert gsp.attached == 0
 
 
+@pytest.mark.parametrize("flags", [0, 3])
+def test_an_answer_without_exactly_the_response_flag_registers_nobody(flags):
+    device = Device()
+    gsp, _ = make_gsp(device.device_id)
+    sp, nonce, seed = answer_to(gsp, device)
+    assert not gsp.datagram(0, device.attach_answer(sp, nonce, seed, flags=flags), device.address)
+    assert gsp.attached == 0
+
+
 @pytest.mark.parametrize("source", [("198.51.100.8", 40000), ("198.51.100.7", 40001)])
 def test_an_answer_from_another_source_registers_nobody(source):
     device = Device()

@@ -73,6 +73,15 @@ def test_packets_of_unknown_sessions_are_dropped():
     assert gsp.counters.drop_unknown_nsi == 1
 
 
+def test_a_packet_whose_length_field_is_wrong_is_dropped():
+    gsp, _, client = connected()
+    packet = client.data(b"request")
+    assert not gsp.datagram(0, packet + b"\0", client.address)
+    assert not gsp.datagram(0, packet[:-1], client.address)
+    assert not gsp.datagram(0, packet[:15], client.address)
+    assert gsp.counters.drop_malformed == 3
+
+
 def test_a_client_that_moves_is_followed_after_its_next_keep_alive():
     gsp, device, client = connected()
     assert not gsp.datagram(0, client.data(b"request"), ELSEWHERE)
@@ -211,9 +220,9 @@ def test_push_is_dropped_and_counted():
     assert gsp.counters.drop_push == 1
 
 
-def probe(token=b"token--1", probe_id=PROBE_ID, key=KEY, padding=10, iv=bytes(16)):
+def probe(token=b"token--1", probe_id=PROBE_ID, key=KEY, padding=10, flags=0):
     payloads = ((PL_NONCE, probe_id + token), (0x7F, bytes(padding)))
-    return encode(PT_PROBE, payloads, cp=b"\0\0\4\1", seq=3, context=AesContext(key, True), iv=iv)
+    return encode(PT_PROBE, payloads, cp=b"\0\0\4\1", seq=3, flags=flags, context=AesContext(key, True), iv=bytes(16))
 
 
 def probing(**settings):
@@ -242,7 +251,9 @@ def test_a_probe_shorter_than_its_answer_is_dropped():
     assert len(answer) == ANSWER_LEN
 
 
-@pytest.mark.parametrize("changes", [{"key": bytes(96)}, {"probe_id": b"unknown-"}, {"token": b"short"}])
+@pytest.mark.parametrize(
+    "changes", [{"key": bytes(96)}, {"probe_id": b"unknown-"}, {"token": b"short"}, {"flags": FL_RESPONSE}]
+)
 def test_a_probe_that_does_not_verify_is_dropped(changes):
     gsp = probing()
     assert not gsp.datagram(0, probe(**changes), ELSEWHERE)

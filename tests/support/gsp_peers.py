@@ -135,7 +135,7 @@ class Device:
         """The unsolicited U_ALIVE of a device that has heard nothing."""
         return encode(PT_U_ALIVE, ((PL_NOTIFY, build_notify(NOTIFY_OK)),), sp=self.nsi, flags=FL_RESPONSE)
 
-    def attach_answer(self, sp, gsp_nonce, gsp_seed, seq=1, code=NOTIFY_OK, context=None):
+    def attach_answer(self, sp, gsp_nonce, gsp_seed, seq=1, code=NOTIFY_OK, context=None, flags=FL_RESPONSE):
         seed = self.rng(32)
         self.nsi = sp
         self.key = key_material(gsp_nonce + self.nonce, gsp_seed + seed)
@@ -149,7 +149,7 @@ class Device:
             payloads,
             sp=sp,
             seq=seq,
-            flags=FL_RESPONSE,
+            flags=flags,
             context=context or self.context(),
             plaintext=gsp_nonce + seed,
             iv=self.rng(16),
