@@ -10,6 +10,8 @@ from contextlib import suppress
 
 import query_file as query_file_vectors
 import vector_files
+from basestation_target import basestation
+from device_bench import CLIENT, GSP, LAN_CLIENT, NSI, STRANGER, Bench
 from homeport.client.builtin import BUILTIN
 from homeport.client.interface import Interface, InterfaceError
 from homeport.client.query import QueryError, ResponseError
@@ -18,6 +20,8 @@ from homeport_core.crypto import AesContext, NullContext
 from homeport_core.errors import FullError, ProtocolError
 from homeport_core.packet import Packet, PacketWriter
 from homeport_core.rpc import DOUBLE, HEX, INT32, RAW, UINT8, Reader, Writer, decode_fields, encode_fields
+from homeport_device.attach import ATTACHED
+from homeport_device.output import LOCAL, REMOTE
 
 Target = Callable[[bytes], None]
 
@@ -123,6 +127,17 @@ def answer(data: bytes) -> None:
             json.dumps(query.decode_response(data), allow_nan=False)
 
 
+def device(data: bytes) -> None:
+    """A device with a connected client takes anything, from anywhere, and keeps its registration and its client."""
+    bench = Bench()
+    bench.connected()
+    for socket in (LOCAL, REMOTE):
+        for source in (GSP, LAN_CLIENT, STRANGER):
+            bench.deliver(socket, data, source)
+    if bench.stack.state != ATTACHED or bench.stack.connections.find(NSI).peer != CLIENT or bench.app.runs:
+        raise AssertionError("a stranger's datagram was believed")
+
+
 def seeds() -> list[bytes]:
     """Datagrams of a real device: where fuzzing starts."""
     found = []
@@ -139,4 +154,6 @@ TARGETS: dict[str, Target] = {
     "parameters": parameters,
     "query_file": query_file,
     "answer": answer,
+    "basestation": basestation,
+    "device": device,
 }
