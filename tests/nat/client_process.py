@@ -4,6 +4,7 @@ standard output.
     {"do": "connect", "device": ID, "path": "auto", "as": NAME}   {"path", "ms"}       opens a connection
     {"do": "call", "on": NAME, "query": …, "params": {…}}         {"result", "path", "ms"}
                                                                   with "retry" and "timeout_ms" as in Device.call_with
+    {"do": "remote", "on": NAME, "enabled": true}                 {"remote"}           the device's master switch
     {"do": "close", "on": NAME}                                   {}
     {"do": "introduce", "device": ID}                             {"nat"}              what the gate says of a device
     {"do": "discover"}                                            {"devices": {ID: "host:port"}}
@@ -51,6 +52,11 @@ class Told:
         options = {name: command[name] for name in ("retry", "timeout_ms") if name in command}
         result = await device.call_with(command["query"], command["params"], **options)
         return {"result": result, "path": str(device.path)}
+
+    async def remote(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Move the master switch."""
+        settings = await self._devices[command["on"]].change_settings(remote=command["enabled"])
+        return {"remote": settings.remote}
 
     async def close(self, command: dict[str, Any]) -> dict[str, Any]:
         """Close a connection."""

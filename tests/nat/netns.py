@@ -20,6 +20,7 @@ _OWN_NAMESPACE = "/proc/thread-self/ns/net"
 _ETH_P_ALL = 3
 _ETH_P_IP = 0x0800
 _PACKET_MAX = 2048
+_PACKET_OUTGOING = 4
 _STOP_WAIT_S = 5
 
 _PR_SET_PDEATHSIG = 1
@@ -123,29 +124,31 @@ class Node:
         with self:
             return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 
-    def watch(self, interface: str) -> socket.socket:
-        """A socket that sees every frame on an interface, both ways."""
+    def watch(self, interface: str = "") -> socket.socket:
+        """A socket that sees what passes an interface (or all of them) both ways: see `frames`."""
         with self:
             made = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
-        made.bind((interface, _ETH_P_ALL))
+        if interface:
+            made.bind((interface, _ETH_P_ALL))
         return made
 
 
-def packets(watched: socket.socket) -> list[bytes]:
-    """The IPv4 packets that a socket of `Node.watch` has seen since the last call."""
-    seen = []
+def frames(watched: socket.socket) -> tuple[list[bytes], list[bytes]]:
+    """The IPv4 packets that a socket of `Node.watch` has seen since the last call: (sent by its machine, heard)."""
+    sent: list[bytes] = []
+    heard: list[bytes] = []
     watched.setblocking(False)
     while True:
         try:
-            packet, origin = watched.recvfrom(_PACKET_MAX)
+            packet, (_, protocol, kind, *_) = watched.recvfrom(_PACKET_MAX)
         except BlockingIOError:
-            return seen
+            return sent, heard
         except OSError as error:
             if error.errno != errno.ENETDOWN:  # told once when the interface goes down; it goes on when that is up
                 raise
             continue
-        if origin[1] == _ETH_P_IP:
-            seen.append(packet)
+        if protocol == _ETH_P_IP:
+            (sent if kind == _PACKET_OUTGOING else heard).append(packet)
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:

@@ -64,15 +64,19 @@ class Parts:
         assert self.basestation is not None
         stop(self.basestation)
 
-    def device(self, node: Node, *options: str, system: int = _OWNER) -> "DeviceProcess":
-        """Start the light on Unix MicroPython as one of the registered devices; `system` are its permissions."""
+    def device(self, node: Node, system: int = _OWNER, by_name: bool = False) -> "DeviceProcess":
+        """Start the light on Unix MicroPython as one of the registered devices.
+
+        `system` are its permissions; `by_name` has it look its id up to find the controller.
+        """
         device_id, key = next(self._keys)
         state = self.directory / device_id
         state.mkdir()
         acl = Acl(AclFile(str(state / "acl.bin")), (system, 0x80000000, _OWNER))
         acl.load()
         acl.add(self.profile.fingerprint, b"me")
-        return DeviceProcess(device_id, key, node, state, options)
+        controller = () if by_name else ("--controller", f"{SERVER}:{CONTROLLER_PORT}")
+        return DeviceProcess(device_id, key, node, state, controller)
 
     def client(self, node: Node) -> "ClientProcess":
         """Start a client."""
@@ -87,10 +91,14 @@ class DeviceProcess:
         self.log = state / "log"
         self.process = node.start(
             str(_BIN / "micropython"), str(_FIRMWARE / "examples" / "light.py"),
-            "--id", device_id, "--controller", f"{SERVER}:{CONTROLLER_PORT}", "--state", str(state), *options,
+            "--id", device_id, "--state", str(state), *options,
             log=self.log,
             env={**os.environ, "MICROPYPATH": f"{_FIRMWARE}:.frozen", "HOMEPORT_DEVICE_KEY": key.hex()},
         )  # fmt: skip
+
+    def close(self) -> None:
+        """End it."""
+        stop(self.process)
 
     def said(self, text: str) -> int:
         """How often the device has said `text`."""
