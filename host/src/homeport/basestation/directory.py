@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -106,7 +107,7 @@ class Directory:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the directory for this process; StorageError if another basestation runs on it."""
-        with open(self.lock, "a") as file:
+        with self._open_lock() as file:
             if not _try_lock(file.fileno()):
                 raise StorageError(f"another basestation is running on {self.root}; stop it first")
             yield
@@ -115,8 +116,14 @@ class Directory:
         """Whether a basestation runs on this directory just now."""
         if not self.lock.exists():
             return False
-        with open(self.lock, "a") as file:
+        with self._open_lock() as file:
             return not _try_lock(file.fileno())
+
+    def _open_lock(self) -> TextIO:
+        try:
+            return open(self.lock, "a", encoding="ascii")
+        except OSError as error:
+            raise StorageError(f"cannot write in {self.root}: {error.strerror}") from error
 
 
 def _try_lock(descriptor: int) -> bool:
@@ -140,7 +147,8 @@ def _create_database(path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         schema.create_database(temporary)
-        os.replace(temporary, path)
+        with schema.storage_errors(path):
+            os.replace(temporary, path)
     finally:
         for suffix in ("", "-wal", "-shm"):
             temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)

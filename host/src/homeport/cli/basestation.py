@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="Set up a basestation and run it."
 )
 
-Root = Annotated[Path, typer.Argument(metavar="[DIR]", help="The basestation's directory.")]
+Root = Annotated[Path, typer.Argument(metavar="DIR", help="The basestation's directory.")]
 Where = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Listen here instead (port 0: any free one).")]
 
 
