@@ -110,7 +110,10 @@ class Device:
             print("error:", error)
             sys.exit(1)
         try:
+            self._say_ready()
             self._port.run(self._driver, [(function, self._task_ended) for function in self._tasks])
+        except KeyboardInterrupt:
+            pass  # the order to end, before the port listened for it
         finally:
             self._port.close()
         log.line("stopped")
@@ -126,6 +129,9 @@ class Device:
         self.stack = Stack(config, self._port.random, self._port, self)
         self._driver = Driver(self.stack, self._port, self._settled)
         self._was_attached = False
+
+    def _say_ready(self) -> None:
+        config = self.config
         remote = "on" if config.key and self.remote_enabled() else "off"
         print("ready local-port=%d id=%s remote=%s" % (config.local_port, config.device_id, remote))
 
