@@ -101,6 +101,12 @@ def test_a_taken_port_is_an_error_that_names_it(tmp_path, runtime):
     assert str(port) in line
 
 
+def test_options_of_the_firmware_are_passed_on(tmp_path):
+    done = homeport("sim", "light", "--id", "x", "--key", KEY, "--state", tmp_path, "--", "--warp", "9")
+    assert done.returncode == 2
+    assert "no such option: --warp" in done.stdout
+
+
 def test_without_micropython_the_choice_is_cpython(monkeypatch):
     monkeypatch.setattr(os, "access", lambda *_: False)
     monkeypatch.setattr(shutil, "which", lambda _: None)
