@@ -23,7 +23,7 @@ from homeport.client.device import Device
 from homeport.client.discovery import Found
 from homeport.client.gate import GateLink
 from homeport.client.home import cached_interface, check_device_id
-from homeport.client.hub import Hub
+from homeport.client.hub import Hub, now_ms
 from homeport.client.interface import MAX_XML_LEN, Interface
 from homeport.client.introduced import IntroducedOpening, Introduction
 from homeport.client.opening import Opening
@@ -33,7 +33,7 @@ from homeport.client.profile import Profile
 from homeport.client.psk import PskOpening
 from homeport.client.race import first_of, not_found
 from homeport.client.refusals import notify_error
-from homeport.client.search import DISCOVERY_MS, search
+from homeport.client.search import DISCOVERY_MS, resolve, search
 from homeport.client.session import Session
 from homeport.errors import ConfigError
 
@@ -100,7 +100,7 @@ class Client:
         With a `device_id` it returns at the first answer.
         """
         if address is not None:
-            endpoints = [wire.endpoint(address)]
+            endpoints = [await resolve(address)]
         elif self._search is not None:
             endpoints = [wire.endpoint(one) for one in self._search]
         else:
@@ -124,6 +124,7 @@ class Client:
             raise ConfigError(f"the path {path!r} goes through the basestation: give the device without an address")
         if interface is None:
             interface = self._known_interface(device_id)
+        started_at_ms = now_ms()
         if path == "local" or address is not None:
             device = await self._connect_local(device_id, address, psk)
         elif path == "auto":
@@ -133,6 +134,7 @@ class Client:
         else:
             device = await self._connect_remote(device_id, _REMOTE_KINDS[path])
         device.interface = interface
+        device.connect_ms = now_ms() - started_at_ms
         return device
 
     # Paths
@@ -144,7 +146,7 @@ class Client:
                 raise not_found(device_id)
             endpoint = found[0].endpoint
         else:
-            endpoint = await _resolve(address)
+            endpoint = await resolve(address)
         name, fingerprint = self.profile.name, self.profile.fingerprint
         opening: Opening
         if psk is None:
@@ -221,16 +223,3 @@ def parse_target(text: str, default_port: int = PORT_LOCAL) -> tuple[str, wire.A
         return device_id, wire.parse_address(match["address"], default_port)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-
-
-async def _resolve(address: wire.Address) -> bytes:
-    import socket
-
-    try:
-        infos = await asyncio.get_running_loop().getaddrinfo(
-            *address, family=socket.AF_INET, type=socket.SOCK_DGRAM
-        )
-    except OSError as error:
-        raise ConfigError(f"cannot find the address of {address[0]!r}: {error.strerror}") from error
-    host, port = infos[0][4][:2]
-    return wire.endpoint((str(host), int(port)))

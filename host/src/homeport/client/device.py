@@ -24,12 +24,11 @@ class Device(AclCalls):
     def __init__(self, device_id: str, session: Session, hub: Hub, on_closed: Callable[[], None]) -> None:
         self.id = device_id
         self.interface: Interface | None = None
-        self.connect_ms = 0
-        self.elapsed_ms = 0
+        self.connect_ms = 0  # what connecting took, from the call on
+        self.elapsed_ms = 0  # what the last request took
         self._session = session
         self._hub = hub
         self._on_closed = on_closed
-        self._started_at_ms = now_ms()
         self._path: PathKind | None = None
         self._answers: dict[int, asyncio.Future[bytes]] = {}
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -131,7 +130,6 @@ class Device(AclCalls):
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Opened):
             self._path = event.path.kind
-            self.connect_ms = now_ms() - self._started_at_ms
             self._opened.set_result(None)
         elif isinstance(event, PathChanged):
             self._path = event.path.kind
