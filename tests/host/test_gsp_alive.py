@@ -237,6 +237,15 @@ def test_damaged_rows_are_left_out():
     assert Gsp(GspSettings(), inventory, make_rng()).restore(0, [row]) == 1
 
 
+def test_of_rows_that_claim_the_same_name_only_the_first_is_restored():
+    gsp, device, _, inventory = attached()
+    (row,) = gsp.snapshot()
+    again = Gsp(GspSettings(), inventory, make_rng())
+    assert again.restore(0, [row, row]) == 1
+    again.revoke(device.device_id)
+    assert again.attached == 0
+
+
 def test_the_first_rounds_after_a_restart_are_spread():
     devices = [Device(b"dev%d" % n, address=("198.51.100.%d" % n, 1), seed=n) for n in range(10)]
     gsp, inventory = make_gsp(*(device.device_id for device in devices))

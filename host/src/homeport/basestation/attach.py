@@ -123,6 +123,7 @@ class Attach:
         record = self._devices.get(device_id) if kind == ID_URL and len(device_id) <= DEVICE_ID_MAX else None
         reason = _refusal(record, nonce, packet)
         if record is None or reason is not None:
+            self._counters.drop_refused += 1
             return self._refuse(now_ms, device_id, address, reason or Refusal.UNKNOWN)
         if not self._sources.take(address[0], now_ms) or not self._asked.take(self._bucket(record, address), now_ms):
             self._counters.drop_limited += 1
@@ -188,7 +189,6 @@ class Attach:
         return record.device_id
 
     def _refuse(self, now_ms: int, device_id: bytes, address: Address, reason: Refusal) -> Datagrams:
-        self._counters.drop_refused += 1
         event = InviteRefused(printable(device_id, DEVICE_ID_MAX), address, reason)
         self._events.report(now_ms, (address[0], reason), event)
         return NOTHING

@@ -203,7 +203,9 @@ class Gsp:
         for row in rows:
             record = self._devices.get(row[0])
             attachment = from_row(row, record) if record is not None and record.enabled else None
-            if attachment is None or self._registry.get(attachment.device_id) is not None:
+            if attachment is None or attachment.nsi in self._registry.by_nsi:
+                continue
+            if self._registry.get(attachment.device_id) is not None:
                 continue
             self._registry.replace(attachment)
             # Any number but the device's last: a random one, so that a row never goes stale.
