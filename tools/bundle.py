@@ -174,7 +174,9 @@ class Rewrite(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt]:
         target = node.targets[0]
         name = target.id if isinstance(target, ast.Name) else ""
-        if name in ("__all__", "__slots__") or (not self.scopes and is_constant(node) and name in self.module.constants):
+        if name in ("__all__", "__slots__") or (
+            not self.scopes and is_constant(node) and name in self.module.constants
+        ):
             return []
         self.generic_visit(node)
         return node
@@ -265,7 +267,9 @@ def fold(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 def reachable(body: list[ast.stmt], wanted: set[str]) -> Iterator[ast.stmt]:
     """The statements that define what is wanted or what that needs, and those that define nothing."""
-    needs = {id(s): {n.id for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} for s in body}
+    needs = {
+        id(s): {n.id for n in ast.walk(s) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)} for s in body
+    }
     defines = {id(s): set(stored_names([s])) for s in body}
     wanted = set(wanted)
     kept: set[int] = set()

@@ -1,0 +1,124 @@
+"""Gives private names of a bundled program short ones that are used again and again.
+
+MicroPython keeps every distinct name of a program in memory once. Private attributes (`_name`) of unrelated classes
+cannot meet, so each family of classes counts from `_0` on, and so do the private functions of the module. Names
+that are reached from elsewhere (`other._name`, strings) stay.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator
+
+
+def shorten(tree: ast.Module, outside: Iterable[ast.Module]) -> None:
+    """Rename in place. `outside` are the modules that use this one."""
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    kept = set(foreign_names(tree)) | {name for other in outside for name in mentioned_names(other)}
+    for family in families(classes):
+        names = sorted({name for node in family for name in private_members(node)} - kept)
+        short = {name: f"_{number}" for number, name in enumerate(names)}
+        for node in family:
+            RenameMembers(short).visit(node)
+    defined = [name for node in tree.body for name in top_names(node) if is_private(name)]
+    short = {name: f"_{number}" for number, name in enumerate(sorted(set(defined) - kept))}
+    RenameGlobals(short).visit(tree)
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def top_names(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        yield node.name
+    elif isinstance(node, ast.Assign):
+        yield from (target.id for target in node.targets if isinstance(target, ast.Name))
+
+
+def families(classes: dict[str, ast.ClassDef]) -> list[list[ast.ClassDef]]:
+    """Classes grouped by inheritance."""
+    group = {name: {name} for name in classes}
+    for name, node in classes.items():
+        for base in node.bases:
+            if isinstance(base, ast.Name) and base.id in classes:
+                joined = group[name] | group[base.id]
+                for member in joined:
+                    group[member] = joined
+    return [[classes[name] for name in sorted(members)] for members in {frozenset(g) for g in group.values()}]
+
+
+def private_members(node: ast.ClassDef) -> Iterator[str]:
+    """Private methods, class attributes and attributes of `self`."""
+    for inner in ast.walk(node):
+        if isinstance(inner, ast.Attribute) and is_self(inner) and is_private(inner.attr):
+            yield inner.attr
+    for statement in node.body:
+        yield from filter(is_private, top_names(statement))
+
+
+def is_self(node: ast.Attribute) -> bool:
+    return isinstance(node.value, ast.Name) and node.value.id == "self"
+
+
+def foreign_names(tree: ast.Module) -> Iterator[str]:
+    """Private names that are reached by another way than `self`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and not is_self(node):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+def mentioned_names(tree: ast.Module) -> Iterator[str]:
+    """Every name that another module uses."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.alias):
+            yield node.name
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+class RenameMembers(ast.NodeTransformer):
+    """Within one class."""
+
+    def __init__(self, short: dict[str, str]) -> None:
+        self.short = short
+        self.depth = 0
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if is_self(node):
+            node.attr = self.short.get(node.attr, node.attr)
+        self.generic_visit(node)
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                statement.name = self.short.get(statement.name, statement.name)
+            elif isinstance(statement, ast.Assign):
+                for target in ast.walk(statement):
+                    if isinstance(target, ast.Name):
+                        target.id = self.short.get(target.id, target.id)
+        self.generic_visit(node)
+        return node
+
+
+class RenameGlobals(ast.NodeTransformer):
+    """Private functions, classes and tables of the module. No local name begins with an underscore but `_`."""
+
+    def __init__(self, short: dict[str, str]) -> None:
+        self.short = short
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        node.id = self.short.get(node.id, node.id)
+        return node
+
+    def _definition(self, node: ast.FunctionDef | ast.ClassDef) -> ast.stmt:
+        node.name = self.short.get(node.name, node.name)
+        self.generic_visit(node)
+        return node
+
+    visit_FunctionDef = visit_ClassDef = _definition
