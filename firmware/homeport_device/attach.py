@@ -11,7 +11,7 @@ from homeport_core import ticks
 from homeport_core.compat import const
 from homeport_core.crypto import AesContext, ct_equal, key_material
 from homeport_core.errors import AuthError, MalformedError, StateError
-from homeport_core.payloads import build_capability, build_id, build_ipx, build_notify, build_piggy, parse_ipx
+from homeport_core.payloads import build_capability, build_ipx, build_notify, build_piggy, parse_ipx
 from homeport_core.spec import (
     ATTACH_CONTROLLER_FAILED,
     ATTACH_DECRYPTION,
@@ -20,36 +20,27 @@ from homeport_core.spec import (
     ATTACH_MALFORMED,
     ATTACH_NONCE,
     ATTACH_TIMEOUT,
-    DESCR_APPLICATION,
-    DESCR_URL,
     ENDPOINT_LEN,
     ENDPOINT_ZERO,
     FL_RESPONSE,
-    ID_URL,
     NAT_SYMMETRIC,
     NAT_UNKNOWN,
     NONCE_LEN,
     NOTIFY_OK,
     NSI_ZERO,
     PL_CAPABILITY,
-    PL_DESCR,
     PL_EP,
     PL_IPX,
     PL_NONCE,
     PL_NOTIFY,
     PL_PIGGY,
-    PL_SP_ID,
-    PL_VERSION,
-    PLF_OPTIONAL,
     PT_U_ALIVE,
     PT_U_ATTACH,
-    PT_U_INVITE,
     SEED_LEN,
-    SUITE_AES,
 )
 
 from homeport_device.drops import AUTH, MALFORMED, SOURCE, STATE, TAKEN
-from homeport_device.identity import CAPABILITY_MASK, capability_bits, version_payload
+from homeport_device.identity import CAPABILITY_MASK, capability_bits, write_gsp_invite, write_invite
 from homeport_device.output import REMOTE
 
 # States
@@ -98,23 +89,8 @@ _ATTACH_CRYPTO_OFF = const(66)
 class Attach:
     """The registration machine. `context` is the key context C between GSP and device while attached, else None."""
 
-    def __init__(
-        self,
-        config: object,
-        rng: object,
-        port: object,
-        output: object,
-        connections: object,
-        reports: object,
-        events: object,
-    ) -> None:
-        self._config = config
-        self._rng = rng
-        self._port = port
-        self._output = output
-        self._connections = connections
-        self._reports = reports
-        self._events = events
+    def __init__(self, stack: object) -> None:
+        self._stack = stack
         self.state = IDLE
         self.deadline_ms = None
         self.controller = self.gsp = self.seen_as = ENDPOINT_ZERO
@@ -173,7 +149,7 @@ class Attach:
             self._fail(now_ms, wait_ms)
             return
         self._dns_failures = 0
-        port = self._config.controller_port.to_bytes(2, "big")
+        port = self._stack.config.controller_port.to_bytes(2, "big")
         self._controllers = [
             address if len(address) == ENDPOINT_LEN else address + port for address in addresses[:_CONTROLLERS_MAX]
         ]
@@ -195,7 +171,7 @@ class Attach:
             return MALFORMED
         self.gsp = ipx.private
         self.seen_as = ipx.global_
-        self._challenge = AesContext(key_material(self._config.device_id.encode(), self._config.key), False)
+        self._challenge = AesContext(key_material(self._stack.config.device_id.encode(), self._stack.config.key), False)
         self._enter(DIRECTED)
         self._count = 0
         self._invite_gsp(now_ms)
@@ -235,8 +211,8 @@ class Attach:
             return SOURCE
         self._heard = True
         self._count = 0
-        self.deadline_ms = ticks.add(now_ms, self._config.alive_poll_ms)
-        self._send_alive(packet.seq, self._events.fetch(packet.seq))
+        self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)
+        self._send_alive(packet.seq, self._stack.events.fetch(packet.seq))
         return TAKEN
 
     # Steps
@@ -250,18 +226,18 @@ class Attach:
         raise StateError("registration: event not expected in this state", (self.state, event))
 
     def _begin(self, now_ms: int) -> None:
-        config = self._config
+        config = self._stack.config
         self.context = None
-        self._nonce = self._rng(NONCE_LEN)
-        if not self._connections.any_open():
-            self._port.reopen()
+        self._nonce = self._stack.rng(NONCE_LEN)
+        if not self._stack.connections.any_open():
+            self._stack.port.reopen()
         if config.controllers:
             self._controllers = config.controllers
             self._await_controller(now_ms)
         else:
             self._enter(LOOK_UP)
             self.deadline_ms = None
-            self._port.resolve(config.controller_host or config.device_id)
+            self._stack.port.resolve(config.controller_host or config.device_id)
 
     def _await_controller(self, now_ms: int) -> None:
         self._enter(ADDRESSED)
@@ -271,46 +247,34 @@ class Attach:
     def _invite_controller(self, now_ms: int) -> None:
         """Transmission k goes to address k; the last one stands for all that are missing (core 4.2)."""
         if self._count == _INVITES:
-            self._reports.attach_failed(self.controller, ATTACH_CONTROLLER_FAILED)
+            self._stack.reports.attach_failed(self.controller, ATTACH_CONTROLLER_FAILED)
             self._fail(now_ms, _RETRY_MS)
             return
         self.controller = self._controllers[min(self._count, len(self._controllers) - 1)]
-        writer = self._output.writer
-        writer.begin(PT_U_INVITE)
-        writer.add(PL_VERSION, version_payload(self._config))
-        writer.add(PL_SP_ID, build_id(ID_URL, self._config.device_id.encode()))
-        self._output.send(REMOTE, self.controller)
+        write_invite(self._stack.output.writer, self._stack.config)
+        self._stack.output.send(REMOTE, self.controller)
         self.deadline_ms = ticks.add(now_ms, _RETRY_MS << min(self._count, _DOUBLINGS_MAX))
         self._count += 1
 
     def _invite_gsp(self, now_ms: int) -> None:
         if self._count == _INVITES:
-            self._reports.attach_failed(self.controller, ATTACH_GSP_FAILED)
+            self._stack.reports.attach_failed(self.controller, ATTACH_GSP_FAILED)
             self._fail(now_ms, _RETRY_MS)
             return
-        config = self._config
-        writer = self._output.writer
-        writer.begin(PT_U_INVITE)
-        writer.add(PL_VERSION, version_payload(config))
-        writer.add(PL_NONCE, self._nonce)
-        writer.add(PL_DESCR, build_id(DESCR_APPLICATION, (config.application_version or "-").encode()), PLF_OPTIONAL)
-        if config.url:
-            writer.add(PL_DESCR, build_id(DESCR_URL, config.url.encode()), PLF_OPTIONAL)
-        writer.add(PL_CAPABILITY, build_capability(0, 0, (SUITE_AES,)))
-        writer.add(PL_SP_ID, build_id(ID_URL, config.device_id.encode()))
-        self._output.send(REMOTE, self.gsp)
+        write_gsp_invite(self._stack.output.writer, self._stack.config, self._nonce)
+        self._stack.output.send(REMOTE, self.gsp)
         self._may_report = True
         self._count += 1
         self.deadline_ms = ticks.add(now_ms, _RETRY_MS << min(self._count, _DOUBLINGS_MAX))
 
     def _prove(self, now_ms: int, packet: object, nonce_gsp: bytes, seed_gsp: bytes) -> None:
         """Answer with our seed; this makes us attached, whether the answer arrives or not."""
-        seed = self._rng(SEED_LEN)
-        output = self._output
+        seed = self._stack.rng(SEED_LEN)
+        output = self._stack.output
         writer = output.writer
-        local = self._port.local_endpoint()
+        local = self._stack.port.local_endpoint()
         writer.begin(PT_U_ATTACH, packet.sp, packet.seq, FL_RESPONSE)
-        writer.add(PL_CAPABILITY, build_capability(capability_bits(self._config), CAPABILITY_MASK))
+        writer.add(PL_CAPABILITY, build_capability(capability_bits(self._stack.config), CAPABILITY_MASK))
         writer.add(PL_IPX, build_ipx(local, self.seen_as, self.nat_type))
         writer.add(PL_NOTIFY, build_notify(NOTIFY_OK))
         output.seal(self._challenge, nonce_gsp + seed)
@@ -321,35 +285,35 @@ class Attach:
         self._enter(PROVED)
         self._heard = False
         self._count = 0
-        self._events.reset()
-        self._connections.forget_introductions()
-        self.deadline_ms = ticks.add(now_ms, self._config.alive_poll_ms)
+        self._stack.events.reset()
+        self._stack.connections.forget_introductions()
+        self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)
 
     def _refuse(self, status: int, reason: int) -> int:
         """Tell the controller why U_ATTACH was not good enough, once for each invite; keep waiting."""
         if self._may_report:
             self._may_report = False
-            self._reports.attach_failed(self.controller, status)
+            self._stack.reports.attach_failed(self.controller, status)
         return reason
 
     def _poll(self, now_ms: int) -> None:
         """Silence: ask for an alive request, or give the attachment up."""
         self._count += 1
-        if self._count >= self._config.alive_polls:
+        if self._count >= self._stack.config.alive_polls:
             if not self._heard:
-                self._reports.attach_failed(self.controller, ATTACH_TIMEOUT)
+                self._stack.reports.attach_failed(self.controller, ATTACH_TIMEOUT)
             self.renew(now_ms)
             return
         self._send_alive(0, b"")
-        self.deadline_ms = ticks.add(now_ms, self._config.alive_poll_ms)
+        self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)
 
     def _send_alive(self, seq: int, event: bytes) -> None:
-        writer = self._output.writer
+        writer = self._stack.output.writer
         writer.begin(PT_U_ALIVE, self._nsi, seq, FL_RESPONSE)
         writer.add(PL_NOTIFY, build_notify(NOTIFY_OK))
         if event:
             writer.add(PL_PIGGY, build_piggy(event))
-        self._output.send(REMOTE, self.gsp)
+        self._stack.output.send(REMOTE, self.gsp)
 
     def _fail(self, now_ms: int, wait_ms: int) -> None:
         self._enter(FAILED)

@@ -56,13 +56,14 @@ class Stack:
     def __init__(self, config: object, rng: object, port: object, app: object) -> None:
         self.config = config
         self.rng = rng
+        self.port = port
         self.app = app
         self.counters = [0] * REASONS
         self.output = Output(port, rng, config.packet_max)
         self.connections = Connections(config, rng)
         self.reports = Reports(config, port, self.output)
         self.events = Events(config.events, config.event_max)
-        self.attach = Attach(config, rng, port, self.output, self.connections, self.reports, self.events)
+        self.attach = Attach(self)
         self.rpc = Rpc(self, PT_DATA)
         self._connect = Connect(self)
         self._local = Local(self)
