@@ -129,13 +129,19 @@ class Files:
         return open(path, mode)
 
     def make_folder(self, path: str) -> None:
-        """Make sure that there is a folder, for its owner's eyes only where the system knows owners."""
-        if self.exists(path):
-            return
-        if hasattr(os, "umask"):
-            os.mkdir(path, 0o700)
-        else:
-            os.mkdir(path)
+        """Make sure that there is a folder, for its owner's eyes only where the system knows owners.
+
+        Raises StorageError.
+        """
+        try:
+            if self.exists(path):
+                return
+            if hasattr(os, "umask"):
+                os.mkdir(path, 0o700)
+            else:
+                os.mkdir(path)
+        except OSError as error:
+            raise StorageError("cannot make the folder " + path, error)
 
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""

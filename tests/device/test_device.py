@@ -294,9 +294,7 @@ class Declarations(DeviceCase):
 
 class InterfaceFile(DeviceCase):
     def test_lists_raw_and_hex_are_declared_as_the_specification_has_them(self):
-        self.device.query(
-            7, "a<b", params=(("l", (("h", HEX),)),), result=(("r", RAW),)
-        )(lambda request, l: None)
+        self.device.query(7, "a<b", params=(("l", (("h", HEX),)),), result=(("r", RAW),))(lambda request, items: None)
         text = "\n".join(interface.lines(self.device.queries))
         expected = """  <query name="a&lt;b" id="7">
     <request>

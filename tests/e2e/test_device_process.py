@@ -1,0 +1,244 @@
+"""An example device as a process of its own, on both runtimes: how it starts, what it keeps, how it ends."""
+
+import json
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from device_process import RUNTIMES, DeviceProcess, command, environment, running
+from homeport_core.crypto import NullContext
+from homeport_core.packet import Packet, encode
+from homeport_core.payloads import build_fp, build_id, build_ipx, parse_notify
+from homeport_core.spec import (
+    FL_EXCEPTION,
+    FL_RESPONSE,
+    ID_MAIL,
+    IPX_CP_ASYNC,
+    IPX_NO_RENDEZVOUS,
+    NOTIFY_OK,
+    PL_CP_ID,
+    PL_FP,
+    PL_IPX,
+    PL_NOTIFY,
+    PT_DATA,
+    PT_U_CONNECT,
+)
+from scripted_world import Basestation
+
+KEY = bytes(range(0x40, 0x50))
+FINGERPRINT = bytes(range(16))
+PATIENCE_S = 10
+
+
+class LanClient:
+    """A clear connection on the local network."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(PATIENCE_S)
+        self.socket.connect(("127.0.0.1", port))
+        self.seq = 1
+        payloads = [
+            (PL_IPX, build_ipx(flags=IPX_NO_RENDEZVOUS | IPX_CP_ASYNC)),
+            (PL_CP_ID, build_id(ID_MAIL, b"me@example.org")),
+            (PL_FP, build_fp(FINGERPRINT)),
+        ]
+        self.socket.send(encode(PT_U_CONNECT, payloads, cp=b"\x77\x00\x00\x01"))
+        code, self.nsi = parse_notify(self._receive().get(PL_NOTIFY) or b"")
+        assert code == NOTIFY_OK
+
+    def call(self, query_id: int, parameters: bytes = b"") -> tuple[bool, bytes]:
+        """(whether it is a response and no exception, plaintext)."""
+        self.seq += 1
+        plaintext = query_id.to_bytes(4, "big") + parameters
+        cp = b"\x77\x00\x00\x01"
+        self.socket.send(encode(PT_DATA, sp=self.nsi, cp=cp, seq=self.seq, context=NullContext(), plaintext=plaintext))
+        while True:
+            packet = self._receive()
+            if packet.crypto_off >= 0:
+                assert packet.flags & FL_RESPONSE
+                return not packet.flags & FL_EXCEPTION, NullContext().open(packet)
+
+    def _receive(self) -> Packet:
+        packet = Packet()
+        packet.decode_from(bytearray(self.socket.recv(2000)))
+        return packet
+
+    def close(self) -> None:
+        self.socket.close()
+
+
+@pytest.fixture(params=RUNTIMES)
+def runtime(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def run_to_end(runtime: str, app: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*command(runtime, app), *options],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_it_says_when_it_is_ready_and_ends_cleanly_on_ctrl_c(runtime: str, tmp_path: Path) -> None:
+    with running(runtime, "light", tmp_path / "state", "--id", "dev1") as device:
+        pass
+    assert f"ready local-port={device.local_port} id=dev1 remote=off" in device.lines
+    assert device.process.returncode == 0
+    assert device.lines[-1] == "homeport: stopped"
+    assert not [line for line in device.lines if "Traceback" in line]
+
+
+def test_on_cpython_the_signal_to_terminate_ends_it_cleanly(tmp_path: Path) -> None:
+    with running("cpython", "light", tmp_path / "state", "--id", "dev1") as device:
+        device.process.send_signal(signal.SIGTERM)
+        assert device.process.wait(PATIENCE_S) == 0
+
+
+def test_an_occupied_port_is_one_line_that_names_it(runtime: str, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("0.0.0.0", 0))
+        port = str(other.getsockname()[1])
+        done = run_to_end(runtime, "light", "--id", "a", "--local-port", port, "--state", str(tmp_path / "state"))
+    assert done.returncode == 1
+    assert f"UDP port {port} is taken" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        ((), "--id"),
+        (("--id", "a", "--key", "00"), "32 hex digits"),
+        (("--id", "a", "--wrong", "1"), "--wrong"),
+        (("--id", "a", "--state", "/nonexistent/folder"), "/nonexistent/folder"),
+    ],
+)
+def test_mistakes_end_it_with_one_line(runtime: str, options: tuple[str, ...], named: str) -> None:
+    done = run_to_end(runtime, "light", "--local-port", "0", *options)
+    assert done.returncode in (1, 2)
+    assert named in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert done.stdout.count("error:") == 1
+
+
+def test_both_runtimes_print_the_same_interface() -> None:
+    for app in ("light", "heat_pump", "ventilation"):
+        printed = [run_to_end(runtime, app, "--interface") for runtime in RUNTIMES]
+        assert printed[0].stdout == printed[1].stdout
+        root = ElementTree.fromstring(printed[0].stdout.encode())
+        assert root.tag == "unabto_queries"
+        ids = [int(query.attrib["id"]) for query in root]
+        assert ids == sorted(set(ids))
+
+
+def test_the_heat_pumps_interface_is_the_published_one() -> None:
+    root = ElementTree.fromstring(run_to_end("micropython", "heat_pump", "--interface").stdout.encode())
+    shapes = {
+        query.attrib["name"]: [
+            [(part.attrib["name"], part.attrib.get("type", "list")) for part in section] for section in query
+        ]
+        for query in root
+        if 20000 <= int(query.attrib["id"]) <= 20030
+    }
+    assert shapes == {
+        "heatpump_get_full_state.json": [
+            [],
+            [
+                ("activated", "uint8"),
+                ("mode", "uint32"),
+                ("target_temperature", "uint32"),
+                ("room_temperature", "uint32"),
+            ],
+        ],
+        "heatpump_set_activation_state.json": [[("activated", "uint8")], [("activated", "uint8")]],
+        "heatpump_set_target_temperature.json": [[("temperature", "uint32")], [("temperature", "uint32")]],
+        "heatpump_set_mode.json": [[("mode", "uint32")], [("mode", "uint32")]],
+    }
+
+
+def test_who_paired_is_known_after_a_restart(runtime: str, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with running(runtime, "heat_pump", state, "--id", "hp") as device:
+        client = LanClient(device.local_port)
+        assert client.call(20000) == (False, b"\x00\x00\x00\x04")
+        assert client.call(11010, b"\x00\x02me")[0]
+        assert client.call(20020, (25).to_bytes(4, "big")) == (True, b"\x00\x00\x00\x19")
+        client.close()
+    with running(runtime, "heat_pump", state, "--id", "hp") as device:
+        client = LanClient(device.local_port)
+        done, response = client.call(20000)
+        client.close()
+    assert done
+    assert len(response) == 13
+
+
+def test_the_room_moves_towards_the_target(tmp_path: Path) -> None:
+    with running("micropython", "heat_pump", tmp_path / "state", "--id", "hp") as device:
+        client = LanClient(device.local_port)
+        assert client.call(11010, b"\x00\x02me")[0]
+        before = client.call(20000)[1][-1]
+        for _ in range(100):
+            device.process.poll()
+            if client.call(20000)[1][-1] != before:
+                break
+            signal.sigtimedwait([], 0.1)
+        after = client.call(20000)[1][-1]
+        client.close()
+    assert (before, after) == (19, 20)
+
+
+def test_the_key_is_never_printed_and_need_not_be_an_argument(runtime: str, tmp_path: Path) -> None:
+    basestation = Basestation("dev1", KEY)
+    options = ["--id", "dev1", "--controller", f"127.0.0.1:{basestation.address[1]}", "--local-port", "0"]
+    process = subprocess.Popen(
+        [*command(runtime, "light"), *options, "--state", str(tmp_path / "state")],
+        env={**environment(), "HOMEPORT_DEVICE_KEY": KEY.hex()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    device = DeviceProcess(process)
+    basestation.attach()
+    device.stop()
+    basestation.close()
+    assert any(line.startswith("homeport: attached to 127.0.0.1:") for line in device.lines)
+    assert not re.search(KEY.hex(), "\n".join(device.lines), re.IGNORECASE)
+
+
+def test_a_damaged_list_of_users_closes_the_device_and_says_so(runtime: str, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    (state / "acl.bin").write_bytes(b"\x00\x00\x00\x04garbage")
+    with running(runtime, "light", state, "--id", "dev1", "--key", KEY.hex(), "--controller", "127.0.0.1:9") as device:
+        with pytest.raises(AssertionError):
+            LanClient(device.local_port)
+    assert any("damaged" in line and "acl.bin" in line for line in device.lines)
+    assert any("remote=off" in line for line in device.lines)
+    assert (state / "acl.bin").read_bytes() == b"\x00\x00\x00\x04garbage"
+
+
+def test_on_cpython_the_list_of_users_is_for_its_owner_only(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with running("cpython", "light", state, "--id", "dev1") as device:
+        client = LanClient(device.local_port)
+        assert client.call(11010, b"\x00\x02me")[0]
+        client.close()
+    assert (state / "acl.bin").stat().st_mode & 0o777 == 0o600
+    assert state.stat().st_mode & 0o777 == 0o700
+
+
+def test_settings_may_come_from_a_file(runtime: str, tmp_path: Path) -> None:
+    file = tmp_path / "device.json"
+    file.write_text(json.dumps({"id": "from-file", "key": KEY.hex(), "controller": "127.0.0.1:9"}))
+    with running(runtime, "light", tmp_path / "state", "--config", str(file)) as device:
+        pass
+    assert any("id=from-file remote=on" in line for line in device.lines)
