@@ -17,9 +17,7 @@ def distinct(fields, least):
     return st.lists(fields, min_size=least, max_size=4, unique_by=lambda item: item.name).map(tuple)
 
 
-FIELDS = st.recursive(
-    PARAMETERS, lambda inner: st.builds(ListField, NAMES, distinct(inner, 1)), max_leaves=6
-)
+FIELDS = st.recursive(PARAMETERS, lambda inner: st.builds(ListField, NAMES, distinct(inner, 1)), max_leaves=6)
 
 
 def xml_of(field):
