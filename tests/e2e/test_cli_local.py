@@ -83,9 +83,7 @@ def test_pairing_over_a_clear_connection_says_so(world):
 
 
 def test_call_answers_with_result_path_and_time(owner, interface_file):
-    answered = owner.answer(
-        "call", owner.target, "heatpump_get_full_state", "--interface", interface_file
-    )
+    answered = owner.answer("call", owner.target, "heatpump_get_full_state", "--interface", interface_file)
     assert answered["path"] == "local"
     assert answered["elapsed_ms"] >= 0
     assert set(answered["result"]) == {"activated", "mode", "target_temperature", "room_temperature"}
@@ -138,7 +136,9 @@ def test_an_interface_file_with_entities_is_refused_and_not_kept(unpaired, tmp_p
 def test_an_absurdly_large_interface_file_is_refused(unpaired, tmp_path):
     bad = tmp_path / "bad.xml"
     bad.write_bytes(b"<unabto_queries>" + b" " * 1_000_000 + b"</unabto_queries>")
-    assert "larger than" in only_error_line(unpaired.run("call", unpaired.target, "get_current_user", "--interface", bad))
+    assert "larger than" in only_error_line(
+        unpaired.run("call", unpaired.target, "get_current_user", "--interface", bad)
+    )
 
 
 def test_a_missing_interface_file_is_named(unpaired):

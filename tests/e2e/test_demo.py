@@ -108,9 +108,7 @@ def test_the_suggested_commands_work_when_pasted(root):
         commands = suggested(demo.story())
         assert len(commands) == 3
         for command in commands:
-            subprocess.run(
-                shlex.split(command), cwd=root.parent, env=environment(), check=True, timeout=RUN_TIMEOUT_S
-            )
+            subprocess.run(shlex.split(command), cwd=root.parent, env=environment(), check=True, timeout=RUN_TIMEOUT_S)
         demo.stop(signal.SIGINT)
 
 

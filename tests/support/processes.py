@@ -139,6 +139,4 @@ def basestation(root, ports):
 def device(ports, state, device_id="demo", app="heat_pump", key=KEY, until="ready", runtime="micropython"):
     """A device that runs `app`."""
     where = ["--controller", f"127.0.0.1:{ports.controller}", "--local-port", ports.local, "--state", state]
-    return running(
-        "sim", app, "--id", device_id, *where, "--runtime", runtime, until=until, HOMEPORT_DEVICE_KEY=key
-    )
+    return running("sim", app, "--id", device_id, *where, "--runtime", runtime, until=until, HOMEPORT_DEVICE_KEY=key)

@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import typer
+from homeport_core.spec import PORT_LOCAL
 
 from homeport import wire
 from homeport.cli.connecting import TIMEOUT_S, Path, PathOption, Target, TimeLimit, with_device
@@ -16,7 +17,7 @@ from homeport.cli.output import emit, value_lines
 from homeport.client.acl import PERMISSION_ADMIN, User
 from homeport.client.builtin import BUILTIN
 from homeport.client.client import parse_target
-from homeport.client.device import CALL_TIMEOUT_MS, Device
+from homeport.client.device import Device
 from homeport.client.home import cache_interface, cached_interface
 from homeport.client.interface import MAX_XML_LEN, Interface
 from homeport.client.query import Event, QueryError
@@ -90,7 +91,7 @@ def call(
     described.query(query).encode_request(params)  # a mistake is found before anything is sent
 
     async def work(open_device: Device) -> dict[str, Any]:
-        result = await open_device.call_with(query, params, min(CALL_TIMEOUT_MS, int(timeout_s * 1000)))
+        result = await open_device.call_with(query, params, int(timeout_s * 1000))
         return {
             "result": result,
             "path": open_device.path.value,
@@ -103,9 +104,7 @@ def call(
     emit(ctx, document | {"elapsed_ms": elapsed_ms}, [*value_lines(document["result"]), summary])
 
 
-def status(
-    ctx: typer.Context, device: Target, path: Path = PathOption.AUTO, timeout_s: TimeLimit = TIMEOUT_S
-) -> None:
+def status(ctx: typer.Context, device: Target, path: Path = PathOption.AUTO, timeout_s: TimeLimit = TIMEOUT_S) -> None:
     """Show what a device says about itself and about this client."""
 
     async def work(open_device: Device) -> dict[str, Any]:
@@ -170,6 +169,6 @@ def _parameters(arguments: Sequence[str]) -> dict[str, str]:
 
 def _address(text: str) -> wire.Address:
     try:
-        return wire.parse_address(text, 5570)
+        return wire.parse_address(text, PORT_LOCAL)
     except ValueError as error:
         raise ConfigError(str(error)) from error

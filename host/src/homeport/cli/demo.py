@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from homeport_core.spec import PORT_CONTROLLER, PORT_LOCAL
 
 from homeport import wire
 from homeport.basestation.directory import Directory
@@ -28,7 +29,7 @@ from homeport.cli.children import Child
 from homeport.client.client import Client
 from homeport.client.home import cache_interface
 from homeport.client.interface import MAX_XML_LEN
-from homeport.client.profile import Profile, list_profiles
+from homeport.client.profile import GATE_PORT, Profile, list_profiles
 from homeport.errors import ConfigError, DeviceOffline, HomeportError
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.fingerprint import format_fingerprint
@@ -119,9 +120,7 @@ async def _basestation(demo: Demo, story: Story) -> AsyncIterator[Child]:
 @contextlib.asynccontextmanager
 async def _device(demo: Demo, key: str, story: Story) -> AsyncIterator[Child]:
     runtime = firmware.choose_runtime(None)
-    device = firmware.Device(
-        DEVICE_ID, key, demo.device_state, f"{HOST}:{demo.controller_port}", demo.local_port
-    )
+    device = firmware.Device(DEVICE_ID, key, demo.device_state, f"{HOST}:{demo.controller_port}", demo.local_port)
     child = Child(
         "device",
         firmware.command(EXAMPLE, runtime, device.arguments()),
@@ -236,11 +235,11 @@ Port = Annotated[int, typer.Option(min=1, max=65535)]
 @app.command()
 def demo(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Where everything is kept.")] = Path("var"),
-    controller_port: Port = 5566,
+    controller_port: Port = PORT_CONTROLLER,
     gsp_port: Port = 5565,
-    gate_port: Port = 5568,
+    gate_port: Port = GATE_PORT,
     admin_port: Port = 5580,
-    local_port: Port = 5570,
+    local_port: Port = PORT_LOCAL,
 ) -> None:
     """Run the whole system on this machine, show what it does, and stay up until Ctrl-C."""
     setting = Demo(directory, controller_port, gsp_port, gate_port, admin_port, local_port)
@@ -254,4 +253,3 @@ def demo(
 
     asyncio.run(until_signalled())
     print("\nstopped", flush=True)
-

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from homeport_core.spec import PORT_CONTROLLER, PORT_LOCAL, PSK_LEN
+
 from homeport.client.home import check_device_id
 from homeport.client.profile import split_address
 from homeport.errors import ConfigError
 
-KEY_LEN = 16
 KEY_VARIABLE = "HOMEPORT_DEVICE_KEY"
-LOCAL_PORT = 5570
-CONTROLLER_PORT = 5566
 
 _EXAMPLES_PACKAGE = "homeport_examples"
 
@@ -42,20 +41,20 @@ class Device:
     key: str
     state: Path
     controller: str | None = None
-    local_port: int = LOCAL_PORT
+    local_port: int = PORT_LOCAL
 
     def __post_init__(self) -> None:
         check_device_id(self.device_id)
-        if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * KEY_LEN}}}", self.key):
-            raise ConfigError(f"not a device key: expected {2 * KEY_LEN} hex digits, got {len(self.key)} characters")
+        if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * PSK_LEN}}}", self.key):
+            raise ConfigError(f"not a device key: expected {2 * PSK_LEN} hex digits, got {len(self.key)} characters")
         if self.controller is not None:
-            split_address(self.controller, CONTROLLER_PORT)
+            split_address(self.controller, PORT_CONTROLLER)
 
     def arguments(self) -> list[str]:
         """Return the options by which the firmware is configured."""
         options = ["--id", self.device_id.lower(), "--local-port", str(self.local_port), "--state", str(self.state)]
         if self.controller is not None:
-            host, port = split_address(self.controller, CONTROLLER_PORT)
+            host, port = split_address(self.controller, PORT_CONTROLLER)
             options += ["--controller", f"{host}:{port}"]
         return options
 

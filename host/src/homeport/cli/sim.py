@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from homeport_core.spec import PORT_LOCAL
 
 from homeport.cli import firmware
 from homeport.cli.firmware import Runtime
@@ -41,7 +42,7 @@ def sim(
     ] = None,
     local_port: Annotated[
         int, typer.Option(metavar="N", min=1, max=65535, help="UDP port on the local network.")
-    ] = firmware.LOCAL_PORT,
+    ] = PORT_LOCAL,
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the device keeps its state; default var/devices/ID.")
     ] = None,

@@ -1,7 +1,7 @@
 """The client's home directory: profiles, and the interface files of known devices.
 
-    HOME/profiles/NAME/          one directory a profile (profile.py)
-    HOME/interfaces/ID.xml       the query file last used for a device
+HOME/profiles/NAME/          one directory a profile (profile.py)
+HOME/interfaces/ID.xml       the query file last used for a device
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ def check_device_id(text: str) -> str:
     """Return `text` in lower case if it can be a device id (specification, core 2.1); raise ConfigError."""
     device_id = text.lower()
     if not _DEVICE_ID.fullmatch(device_id):
-        raise ConfigError(
-            f"not a device id: {text[:64]!r}; expected 1 to 40 of a-z, 0-9, '-' and '.'", text[:64]
-        )
+        raise ConfigError(f"not a device id: {text[:64]!r}; expected 1 to 40 of a-z, 0-9, '-' and '.'", text[:64])
     return device_id
 
 

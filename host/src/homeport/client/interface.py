@@ -138,9 +138,7 @@ class _BoundedBuilder:
 def _parse_tree(xml: bytes) -> Element:
     if len(xml) > MAX_XML_LEN:
         raise InterfaceError(f"query file of {len(xml)} bytes: expected at most {MAX_XML_LEN}")
-    parser = DefusedXMLParser(
-        target=_BoundedBuilder(), forbid_dtd=True, forbid_entities=True, forbid_external=True
-    )
+    parser = DefusedXMLParser(target=_BoundedBuilder(), forbid_dtd=True, forbid_entities=True, forbid_external=True)
     try:
         parser.feed(xml)
         root: Element = parser.close()

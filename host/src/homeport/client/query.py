@@ -147,9 +147,7 @@ def _wire_values(fields: Fields, params: Mapping[str, Any], where: str) -> list[
     for name in params:
         if name not in names and name != _SESSION_KEY:
             known = ", ".join(item.name for item in fields) or "none"
-            raise QueryError(
-                f"{where}: no parameter {str(name)[:64]!r}; it has: {known}", Event.NO_SUCH_PARAMETER
-            )
+            raise QueryError(f"{where}: no parameter {str(name)[:64]!r}; it has: {known}", Event.NO_SUCH_PARAMETER)
     return [_wire_value(item, params, where) for item in fields]
 
 
@@ -186,9 +184,7 @@ def _integer_value(item: Parameter, value: Any, where: str) -> int:
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         value = int(value, 16 if "x" in value.lower() else 10)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise QueryError(
-            f"{where}: {str(value)[:32]!r} is not an integer of {low} to {high}", Event.PARAMETER_PARSE
-        )
+        raise QueryError(f"{where}: {str(value)[:32]!r} is not an integer of {low} to {high}", Event.PARAMETER_PARSE)
     return value
 
 
@@ -199,9 +195,7 @@ def _real_value(item: Parameter, value: Any, where: str) -> float:
     except (ValueError, TypeError, OverflowError):
         number = math.nan
     if not math.isfinite(number):
-        raise QueryError(
-            f"{where}: {str(value)[:32]!r} is not a finite number that fits", Event.PARAMETER_PARSE
-        )
+        raise QueryError(f"{where}: {str(value)[:32]!r} is not a finite number that fits", Event.PARAMETER_PARSE)
     return number
 
 
