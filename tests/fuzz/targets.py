@@ -12,6 +12,7 @@ import query_file as query_file_vectors
 import vector_files
 from basestation_target import basestation
 from device_bench import CLIENT, GSP, LAN_CLIENT, NSI, STRANGER, Bench
+from gate_target import gate
 from homeport.client.builtin import BUILTIN
 from homeport.client.interface import Interface, InterfaceError
 from homeport.client.query import QueryError, ResponseError
@@ -155,5 +156,6 @@ TARGETS: dict[str, Target] = {
     "query_file": query_file,
     "answer": answer,
     "basestation": basestation,
+    "gate": gate,
     "device": device,
 }

@@ -77,6 +77,11 @@ def client_tls(key=None, cert=None, version=None):
     return context
 
 
+def upgrade_request():
+    """The bytes of the upgrade that the gate grants."""
+    return WSConnection(ConnectionType.CLIENT).send(Request(host="gate", target=PATH, subprotocols=[SUBPROTOCOL]))
+
+
 class GateClient:
     """A WebSocket client over TLS. Every message it receives is checked against the schema."""
 

@@ -166,7 +166,7 @@ class GateLink:
                     return
                 elif self.session is not None:
                     self.perform(_deliver(self.session, self._owner.now_ms(), item))
-                    if isinstance(item, Oversized):
+                    if isinstance(item, Oversized | Binary):
                         return
             self._flush()
             await self._writer.drain()

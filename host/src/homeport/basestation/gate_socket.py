@@ -40,12 +40,12 @@ class Text:
 
 @dataclass(slots=True, frozen=True)
 class Binary:
-    """A binary message begins."""
+    """A binary message begins; nothing more is read."""
 
 
 @dataclass(slots=True, frozen=True)
 class Oversized:
-    """A message grows beyond `MESSAGE_MAX` bytes."""
+    """A message grows beyond `MESSAGE_MAX` bytes; nothing more is read."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -114,6 +114,7 @@ class WebSocketEnd:
         if isinstance(event, TextMessage):
             return self._text(event)
         if isinstance(event, BytesMessage):
+            self._ended = True  # the rest is not even read
             return Binary()
         if isinstance(event, Ping):
             if self._ws.state is ConnectionState.OPEN:
@@ -141,7 +142,7 @@ class WebSocketEnd:
     def _text(self, event: TextMessage) -> Received | None:
         self._message_len += len(event.data.encode())
         if self._message_len > MESSAGE_MAX:
-            self._ended = True  # the rest is not even read
+            self._ended = True
             return Oversized()
         self._message.append(event.data)
         if not event.message_finished:

@@ -24,7 +24,7 @@ CERTIFICATE_MAX = 8192  # bytes of DER
 NAME_MAX = 1024  # bytes of DER, subject and issuer each
 _CIPHERS_TLS12 = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _RECORD_MAX = 16_384
-_OP_NO_RENEGOTIATION = 0x40000000
+_OP_NO_RENEGOTIATION = 0x40000000  # OpenSSL's number; not every pyOpenSSL has a name for it
 
 
 def server_context(key: rsa.RSAPrivateKey, chain: Sequence[x509.Certificate]) -> SSL.Context:

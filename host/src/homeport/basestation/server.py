@@ -126,6 +126,7 @@ class Basestation:
     def _revoke(self, device_id: bytes) -> None:
         record = self._roster.get(device_id)
         reason = "removed" if record is None else "key changed" if record.enabled else "disabled"
+        self._log("device_changed", device=device_id.decode(), change=reason)
         self._gsp.revoke(device_id, reason)
         asyncio.get_running_loop().call_soon(self._gsp_udp.wake)
 

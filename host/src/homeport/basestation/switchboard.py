@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
 
 from homeport_core.spec import ENDPOINT_ZERO
@@ -14,7 +13,6 @@ from homeport.basestation.udp import UdpEndpoint, monotonic_ms
 from homeport.gate_messages import Connect
 from homeport.wire import endpoint
 
-_ROUTES_MAX = 1024
 _ANY_PORT = 9  # no packet is sent there: a UDP socket is only asked which address it would send from
 
 
@@ -68,7 +66,6 @@ def fill_address(public: bytes, address: str) -> bytes:
     return public if any(public[:4]) else endpoint((address, public[4] << 8 | public[5]))
 
 
-@functools.lru_cache(maxsize=_ROUTES_MAX)
 def reached_at(peer: str) -> str:
     """The address of this machine that talks to IPv4 address `peer`: what to call ourselves towards it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
