@@ -160,6 +160,7 @@ class Rpc:
         self._response = bytearray(config.response_max)
         self._writer = Writer(self._response)
         self._pending = []
+        self._turned_away = None  # (connection, MAC) of a request that was not run and got no answer: it may come again
         self._answers = Answers(config.answers_kept, sealed_len(config.response_max))
 
     def data(self, now_ms: int, connection: object, packet: object, off: int, n: int, fresh: bool) -> int:
@@ -173,7 +174,7 @@ class Rpc:
             if connection.is_async:
                 self._acknowledge(connection, packet)
             return TAKEN
-        if not fresh:
+        if not fresh and self._turned_away != (connection, packet.mac()):
             self._repeat(connection, packet.mac())
             return REPLAY
         return self._run(now_ms, connection, packet, off, n)
@@ -181,6 +182,7 @@ class Rpc:
     def closed(self, connection: object) -> None:
         """The connection is gone, and its pending requests with it."""
         self._answers.forget(connection)
+        self._turned_away = None
         for request in [pending for pending in self._pending if pending.connection is connection]:
             self._drop(request)
             request.connection = None
@@ -217,7 +219,10 @@ class Rpc:
         if len(self._pending) >= config.request_queue:
             if connection.is_async:
                 self._refuse(connection, packet, AER_SYSTEM_ERROR)
+            elif connection.seen is not None:
+                self._turned_away = (connection, packet.mac())
             return RATE
+        self._turned_away = None
         if connection.is_async:
             self._acknowledge(connection, packet)
         if n > config.request_max:

@@ -203,6 +203,18 @@ class AsynchronousTest(unittest.TestCase):
         bench.ask(bench.query(3))
         self.assertEqual(bench.ask(bench.query(2)), [])
 
+    def test_what_was_turned_away_in_silence_is_run_when_it_comes_again(self):
+        bench = Connected(False)
+        bench.ask(bench.query(3))
+        octets = bench.query(2)
+        self.assertEqual(bench.ask(octets), [])
+        bench.app.accepted[0].complete(bench.now_ms, AER_READY, b"")
+        bench.port.take()
+        for _ in range(2):
+            sent = bench.deliver(REMOTE, octets, STRANGER)
+            self.assertEqual([to for _, to, _ in sent], [CLIENT])
+        self.assertEqual(bench.app.runs, 2)
+
     def test_the_queue_can_be_longer_and_answers_come_in_any_order(self):
         bench = Connected(request_queue=3)
         for _ in range(3):
