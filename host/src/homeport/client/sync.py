@@ -54,6 +54,7 @@ class _Loop:
             raise
 
     def close(self) -> None:
+        self.run(self._loop.shutdown_default_executor())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -76,7 +77,12 @@ class Client:
     def open(self) -> None:
         """Start. Raises OSError."""
         self._loop = _Loop()
-        self._run(self._client.open())
+        try:
+            self._run(self._client.open())
+        except BaseException:
+            self._loop.close()
+            self._loop = None
+            raise
 
     def close(self) -> None:
         """Close all connections; harmless when closed."""

@@ -1,0 +1,183 @@
+"""The hub on real sockets: who gets which datagram, when timers fire, and what a bad network does to it."""
+
+import asyncio
+import errno
+import socket
+
+import pytest
+from homeport import wire
+from homeport.client.broadcast import local_host_towards, search_endpoints
+from homeport.client.hub import Hub
+from homeport.errors import StateError
+
+
+class FakeMachine:
+    """Takes notes. `out` is sent at the next step, `deadline_ms` is whatever a test sets."""
+
+    def __init__(self, *nsis):
+        self.nsis = nsis
+        self.deadline_ms = None
+        self.out = []
+        self.events = []
+        self.received = []
+        self.arrived = asyncio.Event()
+        self.timeouts = 0
+
+    def start(self, now_ms):
+        self.started_at_ms = now_ms
+
+    def datagram(self, now_ms, data, source):
+        self.received.append((data, source))
+        self.events.append(data)
+        self.arrived.set()
+
+    def timeout(self, now_ms):
+        self.timeouts += 1
+        self.deadline_ms = None
+        self.arrived.set()
+
+    def datagrams(self):
+        out, self.out = self.out, []
+        return out
+
+    def next_event(self):
+        return self.events.pop(0) if self.events else None
+
+
+@pytest.fixture
+async def hub():
+    hub = Hub()
+    hub.open("127.0.0.1")
+    yield hub
+    hub.close()
+
+
+@pytest.fixture
+def peer():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.setblocking(False)
+        yield sock
+
+
+def added(hub, *nsis):
+    machine = FakeMachine(*nsis)
+    machine.told = []
+    hub.add(machine, machine.told.append)
+    return machine
+
+
+async def arrival(machine):
+    async with asyncio.timeout(5):
+        await machine.arrived.wait()
+
+
+CP, SP, OTHER = b"\x81\0\0\1", b"\x82\0\0\2", b"\x83\0\0\3"
+
+
+async def test_a_datagram_goes_to_the_machine_of_its_cp_or_sp(hub, peer):
+    first, second = added(hub, CP), added(hub, SP)
+    peer.sendto(CP + bytes(12), ("127.0.0.1", hub.port))
+    peer.sendto(bytes(4) + SP + bytes(8), ("127.0.0.1", hub.port))
+    await arrival(first)
+    await arrival(second)
+    source = wire.endpoint(peer.getsockname())
+    assert first.received == [(CP + bytes(12), source)]
+    assert second.received == [(bytes(4) + SP + bytes(8), source)]
+    assert (first.told, second.told) == ([CP + bytes(12)], [bytes(4) + SP + bytes(8)])
+
+
+async def test_what_belongs_to_nobody_goes_to_those_without_an_nsi(hub, peer):
+    known, loose = added(hub, CP), added(hub)
+    peer.sendto(OTHER + bytes(12), ("127.0.0.1", hub.port))
+    await arrival(loose)
+    assert known.received == []
+
+
+async def test_what_nobody_wants_is_counted(hub, peer):
+    added(hub, CP)
+    peer.sendto(b"x", ("127.0.0.1", hub.port))
+    async with asyncio.timeout(5):
+        while not hub.drops["unknown"]:
+            await asyncio.sleep(0)
+
+
+async def test_new_nsis_of_a_machine_are_followed(hub, peer):
+    machine = added(hub, CP)
+    machine.nsis = (OTHER,)
+    hub.flush(machine)
+    peer.sendto(CP + bytes(12), ("127.0.0.1", hub.port))
+    peer.sendto(OTHER + bytes(12), ("127.0.0.1", hub.port))
+    await arrival(machine)
+    assert [data for data, _ in machine.received] == [OTHER + bytes(12)]
+
+
+async def test_a_removed_machine_gets_nothing(hub, peer):
+    removed, loose = added(hub, CP), added(hub)
+    hub.remove(removed)
+    hub.remove(removed)
+    peer.sendto(CP + bytes(12), ("127.0.0.1", hub.port))
+    await arrival(loose)
+    assert removed.received == []
+
+
+async def test_what_a_machine_says_is_sent(hub, peer):
+    machine = added(hub)
+    machine.out = [(b"hello", wire.endpoint(peer.getsockname()))]
+    hub.flush(machine)
+    async with asyncio.timeout(5):
+        assert await asyncio.get_running_loop().sock_recv(peer, 100) == b"hello"
+
+
+async def test_a_timer_fires_when_it_is_due(hub):
+    machine = added(hub)
+    machine.deadline_ms = machine.started_at_ms
+    hub.flush(machine)
+    await arrival(machine)
+    assert machine.timeouts == 1
+
+
+async def test_many_datagrams_are_taken_in_one_go(hub, peer):
+    machine = added(hub, CP)
+    for n in range(50):
+        peer.sendto(CP + bytes((n,)), ("127.0.0.1", hub.port))
+    await arrival(machine)
+    assert len(machine.received) == 50
+
+
+@pytest.mark.parametrize("number", [errno.ENETUNREACH, errno.ECONNREFUSED, errno.EPERM])
+async def test_a_send_that_fails_loses_one_datagram_and_nothing_else(hub, monkeypatch, number):
+    class Broken:
+        def sendto(self, data, address):
+            raise OSError(number, "no")
+
+    machine = added(hub)
+    real = hub._sock
+    hub._sock = Broken()
+    machine.out = [(b"x", bytes((127, 0, 0, 1, 1, 1)))]
+    hub.flush(machine)
+    hub._sock = real
+    assert hub.drops[errno.errorcode[number]] == 1
+
+
+async def test_after_closing_nothing_is_sent_and_the_port_is_gone():
+    hub = Hub()
+    hub.open("127.0.0.1")
+    machine = added(hub)
+    hub.close()
+    hub.close()
+    machine.out = [(b"x", bytes((127, 0, 0, 1, 1, 1)))]
+    hub.flush(machine)
+    with pytest.raises(StateError):
+        _ = hub.port
+
+
+def test_devices_are_looked_for_by_broadcast_and_on_this_host():
+    addresses = [wire.address(endpoint) for endpoint in search_endpoints(5570)]
+    assert addresses[0] == ("255.255.255.255", 5570)
+    assert addresses[-1] == ("127.0.0.1", 5570)
+    assert len(addresses) == len(set(addresses))
+
+
+def test_our_own_address_towards_this_host_is_this_host():
+    assert local_host_towards(bytes((127, 0, 0, 1, 1, 1))) == "127.0.0.1"
