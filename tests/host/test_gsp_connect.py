@@ -1,7 +1,7 @@
 """Connect: what U_CONNECT says, which answers count, and what the client is told when none comes."""
 
 import pytest
-from gsp_peers import FINGERPRINT, Device, attach, drain, exchange, make_gsp, opened
+from gsp_peers import FINGERPRINT, Client, Device, attach, drain, exchange, make_gsp, opened
 from homeport.basestation.connect import ConnectRequest, cut
 from homeport.basestation.events import Connected, ConnectRefused, SessionClosed
 from homeport.wire import endpoint
@@ -257,10 +257,30 @@ def test_attempts_are_capped_per_device_and_in_all():
     assert [event.code for event in drain(gsp)] == [NOTIFY_MICRO_REQ_ERR] * 2
 
 
-def test_sessions_are_capped_in_all():
-    gsp, device = attached(sessions_max=1)
+def accepted(gsp, device):
     _, data = begin(gsp, device)
     exchange(gsp, device, [(data, device.address)])
+    (event,) = [event for event in drain(gsp) if isinstance(event, Connected)]
+    return event
+
+
+def test_of_too_many_sessions_in_all_the_oldest_that_is_not_relayed_goes():
+    gsp, device = attached(sessions_max=2)
+    relayed, resting = accepted(gsp, device), accepted(gsp, device)
+    client = Client(relayed.nsi, relayed.key_material)
+    gsp.datagram(0, client.keep_alive(), client.address)
+    accepted(gsp, device)
+    assert gsp.sessions == 2
+    assert gsp.datagram(0, client.data(b"request"), client.address)
+    assert not gsp.datagram(0, device.data(resting.nsi), device.address)
+    assert gsp.counters.drop_unknown_nsi == 1
+
+
+def test_without_room_for_a_session_a_connect_is_refused():
+    gsp, device = attached(sessions_max=1)
+    event = accepted(gsp, device)
+    client = Client(event.nsi, event.key_material)
+    gsp.datagram(0, client.keep_alive(), client.address)
     drain(gsp)
     gsp.connect(0, request(device))
     assert [event.code for event in drain(gsp)] == [NOTIFY_MICRO_REQ_ERR]

@@ -137,50 +137,81 @@ def test_a_device_that_attaches_again_elsewhere_keeps_its_sessions():
     assert not gsp.datagram(1_000, down, ("198.51.100.7", 40000))
 
 
+def device_is_heard(gsp, device, client, now_ms):
+    return bool(gsp.datagram(now_ms, device.data(client.nsi), device.address))
+
+
 def closed(gsp):
     return [event for event in drain(gsp) if isinstance(event, SessionClosed)]
 
 
 def advance(gsp, since_ms, until_ms):
     for now_ms in range(since_ms, until_ms, 500):
-        gsp.timeout(now_ms)
+        if gsp.deadline_ms is not None and gsp.deadline_ms <= now_ms:
+            gsp.timeout(now_ms)
 
 
-def test_a_silent_session_ends():
+def test_a_silent_client_is_sent_nothing_more():
     gsp, device, client = connected()
     advance(gsp, 0, 20_000)
+    assert device_is_heard(gsp, device, client, now_ms=19_999)
+    gsp, device, client = connected()
+    advance(gsp, 0, 26_000)
+    assert not device_is_heard(gsp, device, client, now_ms=26_000)
+
+
+def test_a_client_whose_direct_path_fails_may_come_back_to_the_relay():
+    gsp, device, client = connected(bind=False)
+    advance(gsp, 0, 600_000)
+    assert gsp.datagram(600_000, client.keep_alive(), client.address)
+    assert device_is_heard(gsp, device, client, now_ms=600_000)
+
+
+def test_a_binding_that_was_forgotten_cannot_be_replayed():
+    gsp, device, client = connected(bind=False)
+    recorded = client.keep_alive()
+    assert gsp.datagram(0, recorded, client.address)
+    advance(gsp, 0, 40_000)
+    assert not gsp.datagram(40_000, recorded, ELSEWHERE)
+    assert not gsp.datagram(40_000, recorded, client.address)
+
+
+def test_a_session_that_nobody_uses_ends_after_an_hour():
+    gsp, device, client = connected(bind=False)
+    advance(gsp, 0, 3_600_000)
     assert gsp.sessions == 1
-    advance(gsp, 20_000, 26_000)
+    advance(gsp, 3_600_000, 3_661_000)
     assert closed(gsp) == [SessionClosed(device.device_id, client.nsi, "silent")]
-    assert not gsp.datagram(26_000, client.data(b"request"), client.address)
+    assert not gsp.datagram(3_661_000, client.keep_alive(), client.address)
 
 
-def test_traffic_keeps_a_session():
-    gsp, _, client = connected()
+def test_traffic_keeps_a_client():
+    gsp, device, client = connected()
     for now_ms in range(0, 100_000, 10_000):
         gsp.datagram(now_ms, client.keep_alive(), client.address)
         advance(gsp, now_ms, now_ms + 10_000)
-    assert gsp.sessions == 1
+    assert device_is_heard(gsp, device, client, now_ms=100_000)
 
 
-def test_a_strangers_packets_do_not_keep_a_session():
-    gsp, _, client = connected()
+def test_a_strangers_packets_do_not_keep_a_client():
+    gsp, device, client = connected()
     packet = client.data(b"request")
     for now_ms in range(0, 26_000, 500):
         gsp.datagram(now_ms, packet, ELSEWHERE)
         gsp.timeout(now_ms)
-    assert gsp.sessions == 0
+    assert not device_is_heard(gsp, device, client, now_ms=26_000)
 
 
 def close_report(client):
     return encode(PT_STATS, ((PL_STATS, b"\x03"),), sp=client.nsi)
 
 
-def test_the_devices_report_of_a_close_ends_a_quiet_session_soon():
-    gsp, device, client = connected()
+@pytest.mark.parametrize(("bind", "within_ms"), [(True, 7_000), (False, 62_000)])
+def test_the_devices_report_of_a_close_ends_a_quiet_session_soon(bind, within_ms):
+    gsp, device, client = connected(bind=bind)
     advance(gsp, 0, 6_000)
     gsp.datagram(6_000, close_report(client), device.address)
-    advance(gsp, 6_000, 13_000)
+    advance(gsp, 6_000, 6_000 + within_ms)
     assert gsp.sessions == 0
 
 
@@ -188,14 +219,14 @@ def test_a_report_of_a_close_is_only_a_hint():
     gsp, device, client = connected()
     gsp.datagram(1_000, close_report(client), device.address)
     gsp.datagram(1_100, client.data(b"still here"), client.address)
-    advance(gsp, 1_100, 20_000)
+    advance(gsp, 1_100, 70_000)
     assert gsp.sessions == 1
 
 
 def test_a_strangers_report_of_a_close_is_ignored():
     gsp, _, client = connected()
     gsp.datagram(1_000, close_report(client), ELSEWHERE)
-    advance(gsp, 1_000, 15_000)
+    advance(gsp, 1_000, 70_000)
     assert gsp.sessions == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from gsp_peers import FINGERPRINT, GSP_ADDRESS, Client, Device, Inventory, make_rng, opened
 from homeport.basestation.connect import ConnectRequest
 from homeport.basestation.controller import Controller
-from homeport.basestation.events import Connected, ConnectRefused, DeviceAttached, DeviceLost, SessionClosed
+from homeport.basestation.events import Connected, ConnectRefused, DeviceAttached, DeviceLost
 from homeport.basestation.gsp import Gsp
 from homeport.basestation.settings import ControllerSettings, GspSettings
 from homeport.wire import address, endpoint
@@ -118,7 +118,6 @@ class World:
         self.answers = {}
         self.waiting = {}
         self.outcomes = []
-        self.closed = 0
         self.attaches = self.losses = 0
 
     def run(self, duration_ms):
@@ -165,8 +164,6 @@ class World:
                 self.attaches += 1
             elif isinstance(event, DeviceLost):
                 self.losses += 1
-            elif isinstance(event, SessionClosed):
-                self.closed += 1
             if isinstance(event, Connected):
                 where = ("203.0.113.1", 2_000 + len(self.clients))
                 self.clients[event.nsi] = Client(event.nsi, event.key_material, where, seed=len(self.clients))
@@ -185,6 +182,18 @@ class World:
         """Whether every device is attached, and the GSP agrees on key and place."""
         attachments = [(device, self.gsp.attachment(device.device_id)) for device in self.devices]
         return all(a is not None and (a.nsi, a.key, a.address) == (d.nsi, d.key, d.address) for d, a in attachments)
+
+    def answered(self, nsis):
+        """Which of the sessions a device's packet reaches the client of."""
+        heard = []
+        for nsi in nsis:
+            device = next(device for device in self.devices if nsi in device.connections)
+            self.run(500)
+            before = len(self.answers[self.clients[nsi].address])
+            device.send(device.data(nsi))
+            self.run(500)
+            heard += [nsi] * (len(self.answers[self.clients[nsi].address]) - before)
+        return heard
 
     def keep_alive(self, nsis):
         for nsi in nsis:
@@ -254,19 +263,20 @@ def test_every_connect_has_one_outcome_and_answers_reach_the_client_that_asked(s
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_sessions_survive_while_they_are_used_and_end_when_they_are_not(seed):
+def test_clients_are_relayed_while_they_keep_alive_and_again_when_they_come_back(seed):
     world = World(seed, 6)
     world.run(8_000)
     for device in world.devices:
         world.connect(device)
     world.run(3_000)
-    used = [event.nsi for event in world.outcomes][::2]
+    nsis = [event.nsi for event in world.outcomes]
+    world.keep_alive(nsis)
     for _ in range(12):
-        world.keep_alive(used)
+        world.keep_alive(nsis[::2])
         world.run(5_000)
-    assert (world.gsp.sessions, world.closed) == (3, 3), seed
-    world.run(30_000)
-    assert world.gsp.sessions == 0, seed
+    assert world.answered(nsis) == nsis[::2], seed
+    world.keep_alive(nsis)
+    assert world.answered(nsis) == nsis, seed
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -3,9 +3,15 @@
 A session knows the device's endpoint from its attachment. The client's is bound by a keep-alive whose MAC the
 session's key verifies and whose counter is higher than that of any keep-alive seen before, so neither a stranger
 nor a replay can move it. From then on a datagram costs one look-up, and is forwarded as it came.
+
+After some silence the client's address is forgotten. The session itself stays: the client may have a direct path, and
+need the relay when that fails.
 """
 
 from __future__ import annotations
+
+from collections import OrderedDict
+from itertools import islice
 
 from homeport_core.crypto import AesContext
 from homeport_core.errors import ProtocolError
@@ -26,6 +32,8 @@ from homeport.wire import Address
 KEEP_ALIVE_LEN = 72
 _KEEP_ALIVE_PLAIN_LEN = 8
 _CHECK_MS = 5_000
+_CHECK_UNBOUND_MS = 60_000
+_EVICTION_LOOKS = 64
 _CLOSE_GRACE_MS = 2_000
 _WINDOW_MS = 1_000
 _BINDING_KEYS_MAX = 16_384
@@ -66,7 +74,7 @@ class Relay:
         self._packets_per_s = settings.session_packets_per_s
         self._events = events
         self._counters = counters
-        self._sessions: dict[bytes, Session] = {}
+        self._sessions: OrderedDict[bytes, Session] = OrderedDict()
         self._of_device: dict[bytes, list[Session]] = {}
         self._wheel: Wheel[Session] = Wheel()
         self._attempts = Buckets(settings.binding.burst, settings.binding.per_s, _BINDING_KEYS_MAX)
@@ -79,8 +87,8 @@ class Relay:
 
     @property
     def full(self) -> bool:
-        """Whether no further session fits."""
-        return len(self._sessions) >= self._settings.sessions_max
+        """Whether no further session fits, even in place of one that nobody relays through."""
+        return len(self._sessions) >= self._settings.sessions_max and self._unbound() is None
 
     @property
     def deadline_ms(self) -> int | None:
@@ -88,10 +96,14 @@ class Relay:
         return self._wheel.deadline_ms
 
     def open(self, now_ms: int, nsi: bytes, key: bytes, attachment: Attachment) -> None:
-        """Begin a session with an accepted connection; of too many of one device the quietest goes."""
-        of_device = self._of_device.setdefault(attachment.device_id, [])
+        """Begin a session with an accepted connection. Of too many of one device the quietest goes; of too many in
+        all, the oldest that nobody relays through."""
+        of_device = self._of_device.get(attachment.device_id, ())
+        oldest = self._unbound() if len(self._sessions) >= self._settings.sessions_max else None
         if len(of_device) >= self._settings.sessions_per_device:
             self._close(min(of_device, key=lambda session: session.heard_ms), "too many sessions of this device")
+        elif oldest is not None:
+            self._close(oldest, "too many sessions")
         session = Session(now_ms, nsi, key, attachment)
         self._sessions[nsi] = session
         self._of_device.setdefault(attachment.device_id, []).append(session)
@@ -138,7 +150,7 @@ class Relay:
         more comes."""
         session = self._sessions.get(nsi)
         if session is not None and session.device == address:
-            soon_ms = now_ms - self._settings.session_idle_ms + _CLOSE_GRACE_MS
+            soon_ms = now_ms - self._settings.session_keep_ms + _CLOSE_GRACE_MS
             session.heard_ms = min(session.heard_ms, soon_ms)
 
     def close(self, nsi: bytes, reason: str) -> None:
@@ -153,14 +165,17 @@ class Relay:
             self._close(session, reason)
 
     def timeout(self, now_ms: int) -> None:
-        """Forget sessions over which nothing came for too long."""
+        """Forget the addresses of clients that are silent, and sessions that have been for long."""
         for session in self._wheel.due(now_ms):
             if self._sessions.get(session.nsi) is not session:
                 continue
-            if now_ms - session.heard_ms > self._settings.session_idle_ms:
+            silent_ms = now_ms - session.heard_ms
+            if silent_ms > self._settings.session_keep_ms:
                 self._close(session, "silent")
-            else:
-                self._wheel.add(now_ms + _CHECK_MS, session)
+                continue
+            if silent_ms > self._settings.session_idle_ms:
+                session.client = None
+            self._wheel.add(now_ms + (_CHECK_UNBOUND_MS if session.client is None else _CHECK_MS), session)
 
     def _binds(self, now_ms: int, session: Session, data: bytes, address: Address) -> bool:
         """Whether this keep-alive from a new address proves the session's key, and so moves the client there."""
@@ -196,6 +211,10 @@ class Relay:
             return False
         session.counter = counter
         return True
+
+    def _unbound(self) -> Session | None:
+        """One of the oldest sessions, if nobody relays through it."""
+        return next((s for s in islice(self._sessions.values(), _EVICTION_LOOKS) if s.client is None), None)
 
     def _close(self, session: Session, reason: str) -> None:
         del self._sessions[session.nsi]

@@ -61,6 +61,9 @@ class GspSettings:
     sessions_max: int = 65_536
     sessions_per_device: int = 16
     session_idle_ms: int = 20_000
+    """Silence after which the client's address is forgotten; its next keep-alive binds it again."""
+    session_keep_ms: int = 3_600_000
+    """Silence after which the session is forgotten: a client on a direct path may need the relay at any time."""
     session_packets_per_s: int = 5_000
     """Per session, both directions together: one session must not take the whole relay."""
     binding: RateLimit = RateLimit(10, 5.0)
