@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 from contextlib import suppress
 
+import client_targets
 import query_file as query_file_vectors
 import vector_files
 from basestation_target import basestation
@@ -158,4 +159,5 @@ TARGETS: dict[str, Target] = {
     "basestation": basestation,
     "gate": gate,
     "device": device,
+    **client_targets.TARGETS,
 }
