@@ -10,7 +10,7 @@ Homes share their private addresses, as real ones do: what works here does not w
 
 import enum
 
-from netns import Node, link
+from netns import Node, link, wait_until
 
 SERVER = "198.51.100.10"
 OTHER_SERVER = "198.51.100.20"
@@ -130,6 +130,11 @@ class Home:
         self.router.ip("link set wan down")
         self.router.ip("link set wan up")
         self.router.ip(f"route replace default via {_GATEWAY} dev wan onlink")
+        wait_until(self._uplink_is_up, f"{self.uplink} is up again")
+
+    def _uplink_is_up(self) -> bool:
+        ends = ((self.router, "wan"), (self._world.internet, self.uplink))
+        return all(" state UP " in end.ip(f"-o link show {name}") for end, name in ends)
 
 
 class World:
@@ -172,6 +177,13 @@ class World:
         """A new LAN with its router on the internet."""
         self._homes += 1
         return Home(self, self._homes, nat)
+
+    def attacker(self, network: str) -> Node:
+        """A computer that sends from any address of `network` (such as 192.0.2.0/24) and gets what is sent there."""
+        node = self._server(network.replace(".0/", ".1/").partition("/")[0], "attacker")
+        self.internet.ip(f"route add {network} dev attacker")
+        node.ip(f"route add local {network} dev lo")
+        return node
 
     def cut(self, *rules: str) -> None:
         """From now on the internet does not forward what matches, such as "ip protocol udp"; `cut()` mends it."""

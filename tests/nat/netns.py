@@ -86,9 +86,9 @@ class Node:
             raise NamespaceError(f"{self.name}: {' '.join(command)}: {done.stderr.strip()}\n{text}")
         return done.stdout
 
-    def ip(self, arguments: str) -> None:
+    def ip(self, arguments: str) -> str:
         """`ip ARGUMENTS`, as on a command line."""
-        self.run("ip", *arguments.split())
+        return self.run("ip", *arguments.split())
 
     def nft(self, rules: str) -> None:
         """Adds to the rule set."""
