@@ -221,7 +221,7 @@ class Attach:
         self._by_source.setdefault(handshake.address[0], OrderedDict())[handshake.nsi] = handshake
 
     def _make_room(self, handshake: Handshake) -> None:
-        device = self._by_device.get(handshake.record.device_id, ())
+        device = self._by_device.get(handshake.record.device_id, [])
         source = self._by_source.get(handshake.address[0], ())
         if len(device) >= self._settings.handshakes_per_device:
             self._evict(device[0])
