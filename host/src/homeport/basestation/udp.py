@@ -11,6 +11,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from homeport_core.errors import ConfigError
 from homeport_core.spec import PACKET_MAX
@@ -53,7 +54,8 @@ class UdpEndpoint:
         try:
             sock.setblocking(False)
             for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
-                sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_LEN)
+                with suppress(OSError):  # some systems refuse more than they allow; the default serves too
+                    sock.setsockopt(socket.SOL_SOCKET, option, SOCKET_BUFFER_LEN)
             sock.bind(where)
         except OSError as error:
             sock.close()
