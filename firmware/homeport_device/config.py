@@ -2,7 +2,6 @@
 
 from homeport_core.errors import ConfigError
 from homeport_core.spec import (
-    CLIENT_ID_MAX,
     DEVICE_ID_MAX,
     ENDPOINT_LEN,
     PACKET_MAX,
@@ -19,6 +18,12 @@ _PACKET_LIMIT = 1500
 # Header with all options, CRYPTO's header and suite code, IV and MAC.
 _ENVELOPE_LEN = 26 + 6 + 16 + 16
 _BLOCK_LEN = 16
+
+# U_ALIVE with an empty event, and U_INVITE with all payloads, their texts empty.
+_ALIVE_LEN = 32
+_INVITE_LEN = 102
+_TEXTS = (("application_version", 64), ("url", 64), ("version_label", 32))
+_COUNTS = ("connections", "connections_per_source", "request_queue", "answers_kept", "replay_window", "events")
 
 # Loopback, the private networks and link-local addresses.
 PRIVATE_NETWORKS = (
@@ -70,7 +75,7 @@ class Config:
     event_max = 224
     events = 4
 
-    # Features of the reference that can be left out.
+    # Features of the reference that can be left out. `tcp_fallback` says that the port offers that transport.
     client_names = True
     many_ports = True
     tcp_fallback = False
@@ -100,20 +105,29 @@ class Config:
         for endpoint in self.controllers:
             if len(endpoint) != ENDPOINT_LEN:
                 raise ConfigError("a controller is 6 octets: address and port", len(endpoint))
-        if len(self.application_version) > CLIENT_ID_MAX or len(self.url) > CLIENT_ID_MAX:
-            raise ConfigError("application version and url may have 64 characters")
+        self._check_texts()
+        self._check_sizes()
+
+    def _check_texts(self) -> None:
+        for name, most in _TEXTS:
+            text = getattr(self, name)
+            if len(text) > most:
+                raise ConfigError(name + " is too long", len(text))
+            for letter in text:
+                if not " " < letter <= "~":
+                    raise ConfigError(name + " may hold printable ASCII without blanks only", letter)
+
+    def _check_sizes(self) -> None:
         if not _PACKET_MIN <= self.packet_max <= _PACKET_LIMIT:
             raise ConfigError("packet_max must be 272 to 1500", self.packet_max)
         if max(sealed_len(self.request_max), sealed_len(self.response_max)) > self.packet_max:
             raise ConfigError("request_max and response_max must fit packet_max", self.packet_max)
-        for name in (
-            "connections",
-            "connections_per_source",
-            "request_queue",
-            "answers_kept",
-            "replay_window",
-            "events",
-        ):
+        if self.event_max + _ALIVE_LEN > self.packet_max:
+            raise ConfigError("event_max must fit packet_max", self.event_max)
+        texts_len = len(self.device_id) + len(self.application_version) + len(self.url) + len(self.version_label)
+        if texts_len + _INVITE_LEN > self.packet_max:
+            raise ConfigError("device id, application_version, url and version_label must fit packet_max", texts_len)
+        for name in _COUNTS:
             if getattr(self, name) < 1:
                 raise ConfigError(name + " must be at least 1")
 

@@ -2,10 +2,12 @@
 
 import unittest
 
+from device_bench import Bench
 from homeport_core.errors import ConfigError
 from homeport_device.config import Config, sealed_len
 
 KEY = bytes(16)
+LONGEST = {"packet_max": 272, "application_version": "v" * 64, "url": "u" * 64, "version_label": "-l"}
 
 
 class ConfigTest(unittest.TestCase):
@@ -24,7 +26,12 @@ class ConfigTest(unittest.TestCase):
             ("key", "dev1", bytes(17), {}),
             ("controllers", "dev1", KEY, {"controllers": (bytes(6),) * 7}),
             ("controller", "dev1", KEY, {"controllers": (bytes(4),)}),
-            ("version", "dev1", KEY, {"application_version": "x" * 65}),
+            ("application_version", "dev1", KEY, {"application_version": "x" * 65}),
+            ("application_version", "dev1", KEY, {"application_version": "1.0\x00"}),
+            ("url", "dev1", KEY, {"url": "http://\xe9"}),
+            ("version_label", "dev1", KEY, {"version_label": "-alpha 1"}),
+            ("event_max", "dev1", KEY, {"packet_max": 272, "event_max": 241}),
+            ("url", "a" * 40, KEY, dict(LONGEST, version_label="-la")),
             ("url", "dev1", KEY, {"url": "x" * 65}),
             ("packet_max", "dev1", KEY, {"packet_max": 271}),
             ("packet_max", "dev1", KEY, {"packet_max": 1501}),
@@ -40,6 +47,13 @@ class ConfigTest(unittest.TestCase):
                 with self.assertRaises(ConfigError) as caught:
                     Config(device_id, key, **settings)
                 self.assertIn(word, caught.exception.reason)
+
+    def test_the_longest_texts_fit_the_smallest_packet_exactly(self):
+        bench = Bench(device_id="a" * 40, **LONGEST)
+        bench.start()
+        bench.port.take()
+        ((_, _, invite),) = bench.direct()
+        self.assertEqual(len(invite), 272)
 
     def test_the_largest_plaintext_of_the_smallest_packet_fits_exactly(self):
         self.assertEqual((sealed_len(207), sealed_len(208)), (272, 288))
