@@ -13,7 +13,10 @@ from gsp_peers import opened
 from homeport.basestation import directory as directory_module
 from homeport.basestation.directory import Directory
 from homeport.fingerprint import format_fingerprint
-from homeport_core.spec import PT_U_ALIVE, PT_U_ATTACH
+from homeport.gate_messages import read_endpoint
+from homeport.wire import endpoint
+from homeport_core.payloads import parse_ipx
+from homeport_core.spec import PL_IPX, PT_U_ALIVE, PT_U_ATTACH
 
 ID = "dev1.example.net"
 KEY = bytes.fromhex("0f1e2d3c4b5a69788796a5b4c3d2e1f0")
@@ -171,6 +174,30 @@ def test_a_restart_after_a_crash_keeps_devices_attached_too(root, run, make_devi
     until(lambda: show(root).attached, "the record of the attachment")
     first.kill()
     assert run().health()["attached"] == 1
+
+
+async def test_a_basestation_on_all_addresses_names_the_one_that_was_reached(root, run, make_device):
+    operate(root, "add", ID, KEY)
+    basestation = run(gsp="0.0.0.0:0", gate="0.0.0.0:0")
+    port = basestation.address("gsp")[1]
+    device = make_device()
+    device.socket.sendto(device.device.invite(controller=True), basestation.address("controller"))
+    assert parse_ipx(opened(device.receive()).get(PL_IPX)).private == endpoint(("127.0.0.1", port))
+    client = await GateClient.greeted(("127.0.0.1", basestation.address("gate")[1]))
+    assert client.hello["gsp"] == f"127.0.0.1:{port}"
+    await client.close()
+
+
+async def test_a_public_name_is_told_instead(root, run, make_device):
+    operate(root, "add", ID, KEY)
+    basestation = run(gsp="0.0.0.0:0", public="192.0.2.77")
+    named = endpoint(("192.0.2.77", basestation.address("gsp")[1]))
+    device = make_device()
+    device.socket.sendto(device.device.invite(controller=True), basestation.address("controller"))
+    assert parse_ipx(opened(device.receive()).get(PL_IPX)).private == named
+    client = await GateClient.greeted(basestation.address("gate"))
+    assert read_endpoint(client.hello["gsp"]) == named
+    await client.close()
 
 
 @pytest.mark.parametrize(
