@@ -120,9 +120,7 @@ class AclCalls:
 
     async def set_permissions(self, fingerprint: bytes, permissions: int) -> User:
         """Replace all permission bits of an entry."""
-        return _user(
-            await self.call("set_user_permissions.json", fingerprint=fingerprint, permissions=permissions)
-        )
+        return _user(await self.call("set_user_permissions.json", fingerprint=fingerprint, permissions=permissions))
 
     async def allow(self, fingerprint: bytes, bits: int) -> User:
         """Add PERMISSION_… bits to an entry."""

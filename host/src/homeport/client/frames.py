@@ -70,9 +70,7 @@ def psk_connect(
 def psk_verify(context: Context, cp: bytes, sp: bytes, random: bytes, device_nonce: bytes, iv: bytes) -> bytes:
     """The third message of a local PSK connection: our random number and the device's nonce, sealed."""
     plaintext = _payload(PL_RANDOM, random) + _payload(PL_NONCE, device_nonce)
-    return encode(
-        PT_U_VERIFY_PSK, sp=sp, cp=cp, context=context, plaintext=plaintext, iv=iv, crypto_flags=PLF_PAYLOADS
-    )
+    return encode(PT_U_VERIFY_PSK, sp=sp, cp=cp, context=context, plaintext=plaintext, iv=iv, crypto_flags=PLF_PAYLOADS)
 
 
 def psk_abort(cp: bytes, sp: bytes) -> bytes:
@@ -114,9 +112,7 @@ def request(context: Context, cp: bytes, sp: bytes, seq: int, plaintext: bytes, 
 
 
 def _framing(context: Context, cp: bytes, sp: bytes, seq: int, plaintext: bytes, iv: bytes) -> bytes:
-    return encode(
-        PT_DATA, sp=sp, seq=seq, cp=cp, tag=TAG_FRAMING, context=context, plaintext=plaintext, iv=iv
-    )
+    return encode(PT_DATA, sp=sp, seq=seq, cp=cp, tag=TAG_FRAMING, context=context, plaintext=plaintext, iv=iv)
 
 
 def _payload(payload_type: int, data: bytes) -> bytes:

@@ -163,9 +163,7 @@ class Hub:
             self._step(target)
 
     def _arm(self) -> None:
-        deadline = min(
-            (m.deadline_ms for m in self._machines if m.deadline_ms is not None), default=None
-        )
+        deadline = min((m.deadline_ms for m in self._machines if m.deadline_ms is not None), default=None)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

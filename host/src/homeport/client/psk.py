@@ -139,9 +139,7 @@ class PskOpening:
             raise AuthError("PSK answer does not repeat our nonce")
         self.sp = packet.sp
         self.remembers = any(device_nonce) and any(device_random)
-        self.context = AesContext(
-            key_material(self._nonce + device_nonce, self._random + device_random), True
-        )
+        self.context = AesContext(key_material(self._nonce + device_nonce, self._random + device_random), True)
         self._state = _State.VERIFY
         self._message = frames.psk_verify(
             self._handshake, self.cp, self.sp, self._random, device_nonce, self._rng(IV_LEN)

@@ -31,9 +31,7 @@ async def find_devices(address: wire.Address | None = None, timeout_ms: int = DI
 async def resolve(address: wire.Address) -> bytes:
     """The IPv4 endpoint (6 bytes) of a host name or address and a port. Raises ConfigError."""
     try:
-        infos = await asyncio.get_running_loop().getaddrinfo(
-            *address, family=socket.AF_INET, type=socket.SOCK_DGRAM
-        )
+        infos = await asyncio.get_running_loop().getaddrinfo(*address, family=socket.AF_INET, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as error:  # a label of more than 63 characters is a UnicodeError
         raise ConfigError(f"cannot find the address of {address[0][:80]!r}") from error
     host, port = infos[0][4][:2]
