@@ -110,8 +110,8 @@ class Device:
             print("error:", error)
             sys.exit(1)
         try:
-            self._say_ready()
-            self._port.run(self._driver, [(function, self._task_ended) for function in self._tasks])
+            tasks = [self._announce] + self._tasks
+            self._port.run(self._driver, [(function, self._task_ended) for function in tasks])
         except KeyboardInterrupt:
             pass  # the order to end, before the port listened for it
         finally:
@@ -130,7 +130,8 @@ class Device:
         self._driver = Driver(self.stack, self._port, self._settled)
         self._was_attached = False
 
-    def _say_ready(self) -> None:
+    async def _announce(self) -> None:
+        """Say that the device answers now, for whoever started it."""
         config = self.config
         remote = "on" if config.key and self.remote_enabled() else "off"
         print("ready local-port=%d id=%s remote=%s" % (config.local_port, config.device_id, remote))
