@@ -16,19 +16,16 @@ from __future__ import annotations
 from collections import Counter, deque
 from enum import Enum, auto
 
-from homeport_core.errors import FullError, HomeportError, ProtocolError, StateError, Timeout
+from homeport_core.errors import HomeportError, ProtocolError, StateError
 from homeport_core.packet import Context, Packet
-from homeport_core.payloads import parse_notify, u32
+from homeport_core.payloads import u32
 from homeport_core.spec import (
     FEATURE_REMEMBERS,
-    FL_EXCEPTION,
     FL_RESPONSE,
     FRAMING_CLOSE,
     FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
     IV_LEN,
-    NOTIFY_MICRO_ACK,
-    PL_NOTIFY,
     PT_DATA,
     PT_U_CONNECT,
     PT_U_CONNECT_PSK,
@@ -39,12 +36,12 @@ from homeport_core.spec import (
 )
 
 from homeport.client import frames
-from homeport.client.events import Answered, Closed, Event, Failed, Opened, PathChanged
+from homeport.client.events import Closed, Event, Opened, PathChanged
+from homeport.client.exchange import Exchange
 from homeport.client.keepalive import RETRY_MS, SILENCE_MAX_MS, TRIES, KeepAlive
 from homeport.client.opening import Opening, Rng
 from homeport.client.paths import Path
-from homeport.client.refusals import exception_error
-from homeport.client.requests import Request, Requests, Retry
+from homeport.client.requests import Retry
 from homeport.errors import DeviceOffline
 
 COMMIT_RETRY_MS = 500
@@ -84,7 +81,8 @@ class Session:
         self._events: deque[Event] = deque()
         self._out: list[tuple[bytes, bytes]] = []
         self._keep_alive = KeepAlive()
-        self._requests = Requests(opening.cp, rng)
+        self._exchange = Exchange(opening, rng, self._events)
+        self._requests = self._exchange.requests
         self._announced: Path | None = None  # the path that the user was told of
         self._features: int | None = None
         self._features_asked = 0
@@ -120,7 +118,7 @@ class Session:
         if self.state is State.CLOSED:
             return
         self.opening.timeout(now_ms)
-        self._expire(now_ms)
+        self._exchange.expire(now_ms)
         if self.state is State.CLOSING:
             self._continue_close(now_ms)
         elif self.state in (State.COMMITTING, State.OPEN):
@@ -195,7 +193,7 @@ class Session:
             self._abandon(now_ms, None)
             return
         self.opening.abandon(now_ms)
-        self._fail_all(StateError("the connection was closed"))
+        self._exchange.fail_all(StateError("the connection was closed"))
         self._enter(State.CLOSING)
         self._closes_left = CLOSE_TRIES
         self._continue_close(now_ms)
@@ -213,7 +211,11 @@ class Session:
         if packet.tag == TAG_FRAMING:
             self._framing(now_ms, context.open(packet))
         elif packet.tag in (None, TAG_RPC):
-            self._response(now_ms, packet, context)
+            authentic = self._exchange.take(now_ms, packet, context)
+            if authentic:
+                self._keep_alive.heard(now_ms)
+            elif authentic is None:
+                self.drops["replay"] += 1
         else:
             self.drops["tag"] += 1
 
@@ -235,26 +237,6 @@ class Session:
         else:
             self.drops["framing"] += 1
 
-    def _response(self, now_ms: int, packet: Packet, context: Context) -> None:
-        request = self._requests.in_flight((packet.cp, packet.seq))
-        if request is None:
-            self.drops["replay"] += 1
-        elif packet.crypto_off < 0:
-            if parse_notify(packet.get(PL_NOTIFY) or b"")[0] == NOTIFY_MICRO_ACK:
-                self._requests.acknowledged(now_ms, request)
-        else:
-            plaintext = context.open(packet)
-            self._requests.finish(request)
-            self._keep_alive.heard(now_ms)
-            self._answer(request, packet, plaintext)
-
-    def _answer(self, request: Request, packet: Packet, plaintext: bytes) -> None:
-        if packet.flags & FL_EXCEPTION:
-            code = u32(plaintext, 0) if len(plaintext) >= 4 else 0
-            self._events.append(Failed(request.request_id, exception_error(code)))
-        else:
-            self._events.append(Answered(request.request_id, plaintext))
-
     # State
 
     def _enter(self, state: State) -> None:
@@ -275,7 +257,7 @@ class Session:
             elif self.state is State.OPENING and self.opening.error is not None:
                 self._abandon(now_ms, self.opening.error)
         if self.state is State.OPEN:
-            self._send_waiting(now_ms)
+            self._out += [(packet, self._where()) for packet in self._exchange.send_waiting(now_ms)]
         self._out += self.opening.out
         self.opening.out.clear()
 
@@ -333,7 +315,7 @@ class Session:
         self._out += self.opening.out
         self.opening.out.clear()
         self._enter(State.CLOSED)
-        self._fail_all(error or StateError("the connection was closed"))
+        self._exchange.fail_all(error or StateError("the connection was closed"))
         self._events.append(Closed(error))
 
     def _continue_close(self, now_ms: int) -> None:
@@ -346,32 +328,6 @@ class Session:
         self._closes_left -= 1
         self._close_at_ms = now_ms + CLOSE_RETRY_MS
         self._out.append((frames.close(context, self._requests.cp, self.opening.sp, self._rng(IV_LEN)), self._where()))
-
-    # Requests
-
-    def _send_waiting(self, now_ms: int) -> None:
-        context = self._context()
-        while context is not None and (request := self._requests.next_to_send()) is not None:
-            cp, seq = request.key
-            try:
-                packet = frames.request(context, cp, self.opening.sp, seq, request.payload, self._rng(IV_LEN))
-            except FullError as error:
-                self._events.append(Failed(request.request_id, error))
-                continue
-            self._requests.sent(now_ms, request, packet)
-            self._out.append((packet, self._where()))
-
-    def _expire(self, now_ms: int) -> None:
-        for request in self._requests.expire(now_ms):
-            if request.acknowledged:
-                why = "the device acknowledged the request, but did not answer it in time"
-            else:
-                why = "the device did not answer in time" if request.packet else "there was no connection in time"
-            self._events.append(Failed(request.request_id, Timeout(why)))
-
-    def _fail_all(self, error: HomeportError) -> None:
-        for request in self._requests.clear():
-            self._events.append(Failed(request.request_id, error))
 
     def _send_keep_alive(self, now_ms: int) -> None:
         context = self._context()
