@@ -208,9 +208,9 @@ def test_the_key_is_never_printed_and_need_not_be_an_argument(runtime: str, tmp_
     )
     device = DeviceProcess(process)
     basestation.attach()
+    assert device.wait_for("homeport: attached to 127.0.0.1:")
     device.stop()
     basestation.close()
-    assert any(line.startswith("homeport: attached to 127.0.0.1:") for line in device.lines)
     assert not re.search(KEY.hex(), "\n".join(device.lines), re.IGNORECASE)
 
 
@@ -218,9 +218,9 @@ def test_a_damaged_list_of_users_closes_the_device_and_says_so(runtime: str, tmp
     state = tmp_path / "state"
     state.mkdir()
     (state / "acl.bin").write_bytes(b"\x00\x00\x00\x04garbage")
-    with running(runtime, "light", state, "--id", "dev1", "--key", KEY.hex(), "--controller", "127.0.0.1:9") as device:
-        with pytest.raises(AssertionError):
-            LanClient(device.local_port)
+    options = ("--id", "dev1", "--key", KEY.hex(), "--controller", "127.0.0.1:9")
+    with running(runtime, "light", state, *options) as device, pytest.raises(AssertionError):
+        LanClient(device.local_port)
     assert any("damaged" in line and "acl.bin" in line for line in device.lines)
     assert any("remote=off" in line for line in device.lines)
     assert (state / "acl.bin").read_bytes() == b"\x00\x00\x00\x04garbage"

@@ -36,12 +36,23 @@ class DeviceProcess:
         self.process = process
         self.lines: list[str] = []
         self.local_port = 0
-        self._ready = threading.Event()
+        self._ended = False
+        self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        if not self._ready.wait(START_S) or not self.local_port:
+        if not self.wait_for("ready "):
             process.kill()
             raise RuntimeError("the device did not start:\n" + "\n".join(self.lines))
+
+    def wait_for(self, text: str) -> bool:
+        """Wait until it prints a line that begins so; False when it ends or takes too long instead."""
+
+        def known() -> bool:
+            return any(line.startswith(text) for line in self.lines)
+
+        with self._changed:
+            self._changed.wait_for(lambda: known() or self._ended, START_S)
+            return known()
 
     def stop(self) -> int:
         """End it as Ctrl-C does; returns the exit code."""
@@ -58,12 +69,15 @@ class DeviceProcess:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.lines.append(line.rstrip("\n"))
             found = re.match(r"ready local-port=(\d+) ", line)
-            if found:
-                self.local_port = int(found[1])
-                self._ready.set()
-        self._ready.set()
+            with self._changed:
+                if found:
+                    self.local_port = int(found[1])
+                self.lines.append(line.rstrip("\n"))
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
 
 
 @contextlib.contextmanager
