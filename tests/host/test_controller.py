@@ -17,6 +17,7 @@ from homeport_core.spec import (
     PL_IPX,
     PL_SP_ID,
     PL_STATS,
+    PT_PROBE,
     PT_STATS,
     PT_U_INVITE,
 )
@@ -54,6 +55,21 @@ def test_a_disabled_device_gets_nothing_and_the_operator_hears_why():
     assert not controller.datagram(0, device.invite(controller=True), device.address)
     (event,) = drain(controller)
     assert event.reason is Refusal.DISABLED
+
+
+def test_probes_go_to_who_answers_them():
+    asked = []
+    inventory = Inventory()
+    settings = ControllerSettings((GSP_ENDPOINT,))
+    controller = Controller(settings, inventory, None, lambda now_ms, packet, address: asked.append(address) or ())
+    controller.datagram(0, encode(PT_PROBE, ()), ("192.0.2.7", 4000))
+    assert asked == [("192.0.2.7", 4000)]
+
+
+def test_probes_get_nothing_where_nobody_answers_them():
+    controller, _ = make_controller()
+    assert not controller.datagram(0, encode(PT_PROBE, ()), ("192.0.2.7", 4000))
+    assert controller.counters.ignored == 1
 
 
 def test_an_answer_is_never_larger_than_what_asked_for_it():

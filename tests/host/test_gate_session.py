@@ -37,13 +37,13 @@ def sent(action):
 
 
 def test_a_session_begins_with_hello():
-    session = GateSession(FINGERPRINT, RELAY, b"probe id", b"k" * 96, SessionSettings())
+    session = GateSession(FINGERPRINT, RELAY, b"probe id", b"k" * 96, SessionSettings(), RELAY)
     (hello,) = session.start(0)
     document = sent(hello)
     assert document["type"] == "hello"
     assert document["fingerprint"] == FINGERPRINT.hex()
     assert document["gsp"] == "192.0.2.1:5565"
-    assert document["probe"] == {"id": b"probe id".hex(), "key": (b"k" * 96).hex()}
+    assert document["probe"] == {"id": b"probe id".hex(), "key": (b"k" * 96).hex(), "also": "192.0.2.1:5565"}
 
 
 def test_a_connect_becomes_an_introduction():

@@ -404,6 +404,20 @@ async def test_a_client_that_lets_too_much_wait_is_cut_at_once(bench):
     client.writer.transport.abort()
 
 
+async def test_a_client_that_does_not_take_our_last_words_is_cut(bench):
+    client = await GateClient.greeted(bench.address)
+    client.writer.transport.pause_reading()
+    (link,) = bench.gate.links
+    while not link.waiting_len:
+        link.perform([Send("x" * 50_000)])
+    await client.send_binary(b"datagram")
+    await bench.until(lambda: link.session.deadline_ms is None)
+    bench.pass_ms(0)
+    bench.pass_ms(STALLED_MS)
+    await bench.until(lambda: bench.gate.connections == 0)
+    client.writer.transport.abort()
+
+
 async def test_a_megabyte_in_one_message_is_not_even_read(bench):
     client = await GateClient.greeted(bench.address)
     with contextlib.suppress(ConnectionError):
@@ -447,6 +461,19 @@ async def test_unfinished_openings_are_limited_and_sessions_live_on(make_bench):
     assert (await GateClient.greeted(bench.address)).hello
     for _, writer in idle:
         writer.close()
+
+
+async def test_one_source_cannot_take_all_unfinished_openings(make_bench):
+    bench = await make_bench(opening_per_source=2)
+    idle = [await asyncio.open_connection(*bench.address) for _ in range(2)]
+    await bench.until(lambda: bench.gate.connections == 2)
+    with pytest.raises((ConnectionError, ssl.SSLError)):
+        await GateClient.connect(bench.address, client_tls(rsa_key()))
+    assert bench.gate.counters["limited_opening_source"] == 1
+    for _, writer in idle:
+        writer.close()
+    await bench.until(lambda: bench.gate.connections == 0)
+    assert (await GateClient.greeted(bench.address)).hello
 
 
 async def test_connections_are_limited_in_all(make_bench):

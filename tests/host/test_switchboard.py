@@ -51,7 +51,7 @@ def udp():
 
 @pytest.fixture
 def switchboard(gsp, udp):
-    return GspSwitchboard(gsp, udp, endpoint(("0.0.0.0", 5565)))
+    return GspSwitchboard(gsp, udp, endpoint(("0.0.0.0", 5565)), endpoint(("0.0.0.0", 5566)))
 
 
 async def test_an_introduction_carries_what_was_proven_and_probed(switchboard, gsp):
@@ -81,6 +81,8 @@ async def test_hanging_up_wakes_it_too(switchboard, gsp, udp):
 
 def test_a_client_is_told_the_address_it_has_reached(switchboard):
     assert switchboard.relay_endpoint("192.168.1.2") == endpoint(("192.168.1.2", 5565))
+    assert switchboard.second_probe_endpoint("192.168.1.2") == endpoint(("192.168.1.2", 5566))
+    assert switchboard.second_probe_endpoint("192.168.1.2") == endpoint(("192.168.1.2", 5566))
 
 
 def test_a_public_address_is_told_to_everybody():

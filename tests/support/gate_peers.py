@@ -179,6 +179,9 @@ class NotedSwitchboard:
         self.reached = reached
         return bytes((192, 0, 2, 1)) + (5565).to_bytes(2, "big")
 
+    def second_probe_endpoint(self, reached):
+        return bytes((192, 0, 2, 1)) + (5566).to_bytes(2, "big")
+
     def add_probe(self, probe_id, key_material):
         self.probes[probe_id] = key_material
 

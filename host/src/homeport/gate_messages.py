@@ -41,6 +41,7 @@ class Hello:
     gsp: bytes  # endpoint (6 bytes) of the session server, for probes
     probe_id: bytes  # 8 bytes
     probe_key: bytes = field(repr=False)  # 96 bytes; the client is the initiator
+    probe_also: bytes | None = None  # another endpoint that answers probes: a NAT that differs there is symmetric
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +227,7 @@ _LAYOUT: dict[type[Any], tuple[str, dict[str, tuple[tuple[str, ...], _Codec]]]] 
             "gsp": (("gsp",), _ENDPOINT),
             "probe_id": (("probe", "id"), _hex(PROBE_ID_LEN)),
             "probe_key": (("probe", "key"), _KEY),
+            "probe_also": (("probe", "also"), _or_null(_ENDPOINT)),
         },
     ),
     Connect: (

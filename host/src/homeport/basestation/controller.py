@@ -17,6 +17,7 @@ from homeport_core.spec import (
     PL_IPX,
     PL_NONCE,
     PL_SP_ID,
+    PT_PROBE,
     PT_STATS,
     PT_U_INVITE,
 )
@@ -36,11 +37,15 @@ class Controller:
     """The machine (see `machine.Machine`).
 
     A GSP with the address 0.0.0.0 is this machine itself: `route(ip)` says which of its addresses a device at `ip`
-    reaches.
+    reaches. `probe` answers the probes of clients (docs/gate.md), where a GSP shares the process.
     """
 
     def __init__(
-        self, settings: ControllerSettings, devices: Devices, route: Callable[[str], str] | None = None
+        self,
+        settings: ControllerSettings,
+        devices: Devices,
+        route: Callable[[str], str] | None = None,
+        probe: Callable[[int, Packet, Address], Datagrams] | None = None,
     ) -> None:
         if not settings.gsps:
             raise ConfigError("the controller needs the address of at least one GSP")
@@ -48,6 +53,7 @@ class Controller:
         self._settings = settings
         self._devices = devices
         self._route = route
+        self._probe = probe
         self._events = EventQueue(settings.events_max, settings.report, settings.reports)
         self._sources = Buckets(settings.source.burst, settings.source.per_s, settings.sources_max)
 
@@ -71,6 +77,8 @@ class Controller:
             packet.decode_from(data)
             if packet.type == PT_U_INVITE:
                 return self._invite(now_ms, packet, address)
+            if packet.type == PT_PROBE and self._probe is not None:
+                return self._probe(now_ms, packet, address)
             if packet.type == PT_STATS:
                 self._report(now_ms, packet, address)
             else:

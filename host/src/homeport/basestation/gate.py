@@ -41,6 +41,10 @@ class Switchboard(Protocol):
         """The session server's endpoint (6 bytes) for a client that reached us at IPv4 address `reached`."""
         ...
 
+    def second_probe_endpoint(self, reached: str) -> bytes | None:
+        """Another endpoint that answers probes, for such a client; None without one."""
+        ...
+
     def add_probe(self, probe_id: bytes, key_material: bytes) -> None:
         """Answer probes of this id."""
         ...
@@ -68,8 +72,10 @@ class GateSettings:
     source: RateLimit = RateLimit(64, 10.0)
     """New connections per source address: each may cost two RSA operations."""
     sources_max: int = 16_384
-    opening_max: int = 64
-    """Connections that have not said yet who they are."""
+    opening_max: int = 256
+    """Connections that have not said yet who they are; each holds some 50 KB of TLS state."""
+    opening_per_source: int = 16
+    """Without it, one source could fill `opening_max` and lock everybody out."""
     report: RateLimit = RateLimit(3, 0.05)
     """Log lines about one source address."""
     session: SessionSettings = field(default_factory=SessionSettings)
@@ -169,7 +175,8 @@ class Gate:
         self.counters["opened"] += 1
         self._log("gate_opened", fingerprint=format_fingerprint(fingerprint), source=link.source)
         relay = self._switchboard.relay_endpoint(link.reached)
-        return GateSession(fingerprint, relay, probe_id, probe_key, self.settings.session)
+        also = self._switchboard.second_probe_endpoint(link.reached)
+        return GateSession(fingerprint, relay, probe_id, probe_key, self.settings.session, also)
 
     def introduce(self, link: GateLink, request: Connect) -> None:
         """A client wants a device."""
@@ -219,10 +226,11 @@ class Gate:
         self._per_source[source] += 1
         try:
             await link.run()
+            # Still ours until the last byte is taken: `sweep` cuts a client that does not.
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
         finally:
             self._forget(link)
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
 
     def _limit(self, source: str) -> str:
         """Which limit a new connection from `source` would exceed, if any."""
@@ -232,6 +240,11 @@ class Gate:
             return "opening"
         if self._per_source[source] >= self.settings.connections_per_source:
             return "source"
+        if (
+            sum(link.session is None for link in self._links if link.source == source)
+            >= self.settings.opening_per_source
+        ):
+            return "opening_source"
         return "" if self._new.take(source, self.now_ms()) else "rate"
 
     def _forget(self, link: GateLink) -> None:

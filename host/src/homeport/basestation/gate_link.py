@@ -74,7 +74,7 @@ class GateLink:
             await self._serve(fingerprint, taken)
         except AuthError as error:
             self._owner.report(self, stage, error.reason)
-        except ConnectionError:
+        except OSError:
             self._owner.report(self, stage, "connection lost")
         finally:
             if self.session is not None:

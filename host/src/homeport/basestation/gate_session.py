@@ -92,14 +92,21 @@ Action: TypeAlias = Send | Introduce | HangUp | Close
 
 
 class GateSession:
-    """One client's session. `fingerprint` is proven; `relay` is the session server's public endpoint (6 bytes)."""
+    """One client's session. `fingerprint` is proven; `relay` is the session server's public endpoint (6 bytes),
+    `probe_also` another one that answers probes."""
 
     def __init__(
-        self, fingerprint: bytes, relay: bytes, probe_id: bytes, probe_key: bytes, settings: SessionSettings
+        self,
+        fingerprint: bytes,
+        relay: bytes,
+        probe_id: bytes,
+        probe_key: bytes,
+        settings: SessionSettings,
+        probe_also: bytes | None = None,
     ) -> None:
         self.fingerprint = fingerprint
         self._relay = relay
-        self._hello = Hello(VERSION, fingerprint, f"homeport/{__version__}", relay, probe_id, probe_key)
+        self._hello = Hello(VERSION, fingerprint, f"homeport/{__version__}", relay, probe_id, probe_key, probe_also)
         self._settings = settings
         self._messages = Buckets(settings.messages.burst, settings.messages.per_s, 1)
         self._connects = Buckets(settings.connects.burst, settings.connects.per_s, 1)

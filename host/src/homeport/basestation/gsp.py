@@ -132,6 +132,10 @@ class Gsp:
         """Answer probes with that id (8 octets) sealed under that key material (96). Raises FullError."""
         self._probes.add(probe_id, key_material)
 
+    def answer_probe(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+        """Answer a probe that came to another port of this machine. Raises ProtocolError."""
+        return self._probes.answer(now_ms, packet, address)
+
     def remove_probe(self, probe_id: bytes) -> None:
         """Answer no more probes with that id."""
         self._probes.remove(probe_id)

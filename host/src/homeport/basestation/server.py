@@ -81,7 +81,14 @@ class Basestation:
         gsp = _naming("gsp", lambda: self._gsp_udp.open(config.gsp))
         self._closing.callback(self._gsp_udp.close)
         named = endpoint((public or gsp[0], gsp[1]))
-        switchboard = GspSwitchboard(self._gsp, self._gsp_udp, named)
+        settings = ControllerSettings((named,))
+        self._controller = Controller(settings, self._roster, reached_at, self._gsp.answer_probe)
+        controller_udp = UdpEndpoint(self._controller, self._event)
+        controller = _naming("controller", lambda: controller_udp.open(config.controller))
+        self._closing.callback(controller_udp.close)
+
+        also = endpoint((public or controller[0], controller[1]))
+        switchboard = GspSwitchboard(self._gsp, self._gsp_udp, named, also)
         self._gate = Gate(server_context(key, chain), switchboard, monotonic_ms, os.urandom, self._log)
         self._notices = Notices(self._log, self._archive, self._roster, self._gsp, self._gate)
         self._set_clock()
@@ -90,11 +97,6 @@ class Basestation:
             if self._gsp.attachment(device_id) is None:
                 self._archive.batch.lost(device_id, int(time.time()))
         self._gsp_udp.wake()
-
-        self._controller = Controller(ControllerSettings((named,)), self._roster, reached_at)
-        controller_udp = UdpEndpoint(self._controller, self._event)
-        controller = _naming("controller", lambda: controller_udp.open(config.controller))
-        self._closing.callback(controller_udp.close)
 
         listener = _naming("gate", lambda: _listen(config.gate))
         await self._gate.start(listener)

@@ -17,16 +17,22 @@ _ANY_PORT = 9  # no packet is sent there: a UDP socket is only asked which addre
 
 
 class GspSwitchboard:
-    """Implements `gate.Switchboard`. `public` is the session server's endpoint, address 0.0.0.0: see `reached_at`."""
+    """Implements `gate.Switchboard`. `public` is the session server's endpoint, `controller` the controller's, which
+    answers probes too; address 0.0.0.0: see `reached_at`."""
 
-    def __init__(self, gsp: Gsp, udp: UdpEndpoint, public: bytes) -> None:
+    def __init__(self, gsp: Gsp, udp: UdpEndpoint, public: bytes, controller: bytes) -> None:
         self._gsp = gsp
         self._udp = udp
         self._public = public
+        self._controller = controller
 
     def relay_endpoint(self, reached: str) -> bytes:
         """The session server's endpoint for a client that reached us at `reached`."""
         return fill_address(self._public, reached)
+
+    def second_probe_endpoint(self, reached: str) -> bytes:
+        """The controller's endpoint for such a client."""
+        return fill_address(self._controller, reached)
 
     def add_probe(self, probe_id: bytes, key_material: bytes) -> None:
         """Answer probes of this id."""
