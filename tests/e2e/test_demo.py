@@ -127,10 +127,11 @@ def test_a_taken_port_ends_it_with_one_line_that_names_the_port(root, name):
     assert running_below(root) == []
 
 
-def test_an_interrupt_in_the_middle_leaves_nothing_running(root):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_interrupt_in_the_middle_leaves_nothing_running(root, number):
     with Demo(root, Ports()) as demo:
         wait_for_line(demo.process, "attached to the basestation")
-        demo.process.send_signal(signal.SIGINT)
+        demo.process.send_signal(number)
         demo.process.communicate(timeout=RUN_TIMEOUT_S)
         assert demo.process.returncode == 0
     assert running_below(root) == []

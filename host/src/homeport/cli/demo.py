@@ -246,7 +246,7 @@ def demo(
 
     async def until_signalled() -> None:
         task = asyncio.ensure_future(run(setting))
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             asyncio.get_running_loop().add_signal_handler(number, task.cancel)
         with contextlib.suppress(asyncio.CancelledError):
             await task
