@@ -33,7 +33,7 @@ ADAPTERS = {
                              "inventory", "log", "notices", "records", "roster", "schema", "sealing",
                              "server", "switchboard", "udp"},
     "homeport.client": {"broadcast", "client", "device", "gate", "gate_tls", "home", "hub", "profile", "race",
-                        "search", "sync"},
+                        "search", "surroundings", "sync"},
 }  # fmt: skip
 
 

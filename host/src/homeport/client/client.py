@@ -13,10 +13,10 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from homeport_core.spec import NAT_UNKNOWN, PORT_LOCAL
+from homeport_core.spec import PORT_LOCAL
 
 from homeport import gate_messages, wire
-from homeport.client.broadcast import local_host_towards, search_endpoints
+from homeport.client.broadcast import search_endpoints
 from homeport.client.builtin import BUILTIN
 from homeport.client.clear import ClearOpening
 from homeport.client.device import Device
@@ -28,16 +28,15 @@ from homeport.client.interface import MAX_XML_LEN, Interface
 from homeport.client.introduced import IntroducedOpening, Introduction
 from homeport.client.opening import Opening
 from homeport.client.paths import PathKind
-from homeport.client.probe import Probe, Probed
 from homeport.client.profile import Profile
 from homeport.client.psk import PskOpening
 from homeport.client.race import first_of, not_found
 from homeport.client.refusals import notify_error
 from homeport.client.search import DISCOVERY_MS, resolve, search
 from homeport.client.session import Session
+from homeport.client.surroundings import NOWHERE, Surroundings
 from homeport.errors import ConfigError
 
-_NAT_OPEN = 2
 _REMOTE_KINDS = {
     "auto": frozenset((PathKind.DIRECT, PathKind.RELAY)),
     "direct": frozenset((PathKind.DIRECT,)),
@@ -71,6 +70,7 @@ class Client:
         self._local_port = local_port
         self._search = search
         self._hub = Hub()
+        self._surroundings = Surroundings(self._hub)
         self._link: GateLink | None = None
         self._devices: set[Device] = set()
 
@@ -83,6 +83,7 @@ class Client:
         await asyncio.gather(*(device.close() for device in list(self._devices)))
         if self._link is not None:
             await self._link.close()
+        await self._surroundings.close()
         self._hub.close()
 
     async def __aenter__(self) -> Client:
@@ -161,9 +162,8 @@ class Client:
         link = self._gate()
         direct = PathKind.DIRECT in kinds
         hello = await link.hello()
-        private, public, token = await self._own_endpoints(hello) if direct else (None, None, None)
-        nat = _NAT_OPEN if public is not None and public == private else NAT_UNKNOWN
-        answer = await link.connect(device_id, private, token, nat, direct)
+        own = await self._surroundings.find(hello) if direct else NOWHERE
+        answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct)
         if isinstance(answer, gate_messages.Refused):
             raise notify_error(answer.code, answer.reason)
         introduction = Introduction(
@@ -192,19 +192,6 @@ class Client:
         if self._link is None:
             self._link = GateLink(self.profile)
         return self._link
-
-    async def _own_endpoints(self, hello: gate_messages.Hello) -> tuple[bytes | None, bytes | None, bytes | None]:
-        """Our LAN endpoint, our public endpoint, and the token by which the basestation knows the latter."""
-        host = local_host_towards(hello.gsp)
-        private = wire.endpoint((host, self._hub.port)) if host is not None else None
-        probe = Probe(hello.probe_id, hello.probe_key, hello.gsp, secrets.token_bytes)
-        result: asyncio.Future[Probed] = asyncio.get_running_loop().create_future()
-        self._hub.add(probe, result.set_result)
-        try:
-            public = (await result).endpoint
-        finally:
-            self._hub.remove(probe)
-        return private, public, probe.token if public is not None else None
 
     def _known_interface(self, device_id: str) -> Interface:
         xml = cached_interface(self._home, device_id, MAX_XML_LEN) if self._home is not None else None

@@ -1,0 +1,100 @@
+"""Where we are on the network: our own endpoints, and what the NAT in front of us does to them.
+
+The session server and a second port of the basestation are probed from the socket that will carry the connections
+(docs/gate.md). Connections opened at the same time share one answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+
+from homeport_core.spec import NAT_SYMMETRIC, NAT_UNKNOWN
+
+from homeport import wire
+from homeport.client.broadcast import local_host_towards
+from homeport.client.hub import Hub
+from homeport.client.probe import Probe, Probed
+from homeport.gate_messages import Hello
+
+_NAT_OPEN = 2
+REUSE_S = 5.0  # NATs keep a mapping for 30 s or more
+# What the second answer may come later than the first: both come from the same machine.
+SECOND_WAIT_S = 0.3
+
+
+@dataclass(frozen=True)
+class Place:
+    """Our endpoint in the LAN and the public one (6 bytes, None: unknown), the token by which the basestation knows
+    the latter, and the NAT type as an IPX says it (specification, core 2.5)."""
+
+    private: bytes | None
+    public: bytes | None
+    token: bytes | None
+    nat_type: int
+
+
+NOWHERE = Place(None, None, None, NAT_UNKNOWN)
+
+
+class Surroundings:
+    """Finds our place, and remembers it for a moment."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._found: asyncio.Task[Place] | None = None
+        self._found_for = b""
+        self._found_at_s = 0.0
+
+    async def find(self, hello: Hello) -> Place:
+        """Our place as the basestation that said `hello` sees it; takes 2.5 s where UDP does not get through."""
+        now_s = time.monotonic()
+        if self._found is None or self._found_for != hello.probe_id or now_s - self._found_at_s > REUSE_S:
+            self._found = asyncio.create_task(self._probe(hello))
+            self._found_for = hello.probe_id
+            self._found_at_s = now_s
+        return await asyncio.shield(self._found)
+
+    async def close(self) -> None:
+        """Stop probing."""
+        if self._found is not None:
+            self._found.cancel()
+            await asyncio.gather(self._found, return_exceptions=True)
+
+    async def _probe(self, hello: Hello) -> Place:
+        host = local_host_towards(hello.gsp)
+        private = wire.endpoint((host, self._hub.port)) if host is not None else None
+        first = Probe(hello.probe_id, hello.probe_key, hello.gsp, secrets.token_bytes)
+        second = None
+        if hello.probe_also is not None:
+            second = Probe(hello.probe_id, hello.probe_key, hello.probe_also, secrets.token_bytes)
+        other = asyncio.create_task(self._answer(second))
+        try:
+            public = await self._answer(first)
+            if public is None:
+                return Place(private, None, None, NAT_UNKNOWN)
+            await asyncio.wait([other], timeout=SECOND_WAIT_S)
+            seen_elsewhere = other.result() if other.done() else None
+        finally:
+            other.cancel()
+        return Place(private, public, first.token, _nat_type(private, public, seen_elsewhere))
+
+    async def _answer(self, probe: Probe | None) -> bytes | None:
+        if probe is None:
+            return None
+        result: asyncio.Future[Probed] = asyncio.get_running_loop().create_future()
+        self._hub.add(probe, result.set_result)
+        try:
+            return (await result).endpoint
+        finally:
+            self._hub.remove(probe)
+
+
+def _nat_type(private: bytes | None, public: bytes, seen_elsewhere: bytes | None) -> int:
+    if public == private:
+        return _NAT_OPEN
+    if seen_elsewhere is not None and seen_elsewhere != public:
+        return NAT_SYMMETRIC
+    return NAT_UNKNOWN
