@@ -139,7 +139,7 @@ class Attach:
         else:
             self._poll(now_ms)
 
-    def resolved(self, now_ms: int, addresses: list) -> None:
+    def resolved(self, now_ms: int, addresses: list | None) -> None:
         """The answer to `port.resolve`: IPv4 addresses (4 octets; 6 with a port of their own), or None or empty."""
         if self.state != WAIT_DNS:
             return

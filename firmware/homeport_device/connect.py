@@ -111,7 +111,7 @@ class Connect:
         connection.client_id = client_name(packet, self._stack.config)
         connection.fingerprint = parse_fp(packet.get(PL_FP) or b"")
 
-    def _open(self, packet: object, context: object) -> bytes:
+    def _open(self, packet: object, context: object) -> bytes | None:
         """The 96 octets of key material under the attachment's keys, or None."""
         try:
             material = context.open(packet)
@@ -119,7 +119,7 @@ class Connect:
             return None
         return material if len(material) == KEY_MATERIAL_LEN else None
 
-    def _admit(self, now_ms: int, packet: object, connection: Connection, source: bytes) -> bool:
+    def _admit(self, now_ms: int, packet: object, connection: Connection, source: bytes | None) -> bool:
         """Find a slot, ask the application, answer; True when the connection is in the table."""
         stack = self._stack
         victim = stack.connections.victim(source)

@@ -152,14 +152,14 @@ class Connections:
         seed = rng(2)
         self._next_nsi = LEGACY_LIMIT + (seed[0] << 8 | seed[1]) % (LOCAL_NSI_MAX - LEGACY_LIMIT + 1)
 
-    def find(self, nsi: bytes) -> Connection:
+    def find(self, nsi: bytes) -> Connection | None:
         """The open connection with that NSI.sp, or None."""
         for connection in self.slots:
             if connection is not None and connection.nsi == nsi:
                 return connection
         return None
 
-    def find_client(self, cp: bytes) -> Connection:
+    def find_client(self, cp: bytes) -> Connection | None:
         """The PSK connection that a client opened under that NSI.cp, or None."""
         for connection in self.slots:
             if connection is not None and connection.is_psk and connection.cp == cp:
@@ -178,7 +178,7 @@ class Connections:
             if self.find(nsi) is None:
                 return nsi
 
-    def victim(self, source: bytes) -> Connection:
+    def victim(self, source: bytes | None) -> Connection | None:
         """Whom to release before a connection from `source` (None: from the GSP) can be added, or None.
 
         A host that has its share, or a full table, gives up a connection that only lingers, or else its oldest
@@ -190,7 +190,7 @@ class Connections:
             return None
         return self._first_spare(None)
 
-    def has_room(self, source: bytes) -> bool:
+    def has_room(self, source: bytes | None) -> bool:
         """Whether a connection from `source` (None: from the GSP) may be added now."""
         return None in self.slots and (source is None or self._count(source) < self._per_source)
 
@@ -232,7 +232,7 @@ class Connections:
                 n += 1
         return n
 
-    def _first_spare(self, source: bytes) -> Connection:
+    def _first_spare(self, source: bytes | None) -> Connection | None:
         oldest = None
         for connection in self.slots:
             if connection is None or not (connection.is_unproved or connection.state == CLOSING):

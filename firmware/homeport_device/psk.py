@@ -185,7 +185,7 @@ class Psk:
         output.seal(handshake.context, plaintext, PLF_PAYLOADS)
         output.send(LOCAL, connection.peer)
 
-    def _read_proof(self, packet: object, handshake: Handshake) -> bytes:
+    def _read_proof(self, packet: object, handshake: Handshake) -> bytes | None:
         """The client's random number, if the packet proves the key and our nonce; else None."""
         try:
             plaintext = handshake.context.open(packet)

@@ -81,7 +81,7 @@ class Rendezvous:
             self.ports = Ports(self._global[4] << 8 | self._global[5])
 
     @property
-    def deadline_ms(self) -> int:
+    def deadline_ms(self) -> int | None:
         if not self._searching:
             return None
         if self.ports is not None and ticks.diff(self._ports_ms, self._ask_ms) < 0:
@@ -133,7 +133,7 @@ class Rendezvous:
             connection.restart_timer(now_ms)
         return TAKEN
 
-    def _send(self, seq: int, socket: int, endpoint: bytes, own: bytes) -> None:
+    def _send(self, seq: int, socket: int, endpoint: bytes, own: bytes | None) -> None:
         """EP is where this goes; a second EP tells the peer how it saw us, echoed from its packet."""
         writer = self._output.writer
         writer.begin(PT_U_CONNECT, self._nsi, seq)

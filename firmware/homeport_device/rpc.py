@@ -22,6 +22,7 @@ from homeport_core.spec import (
     MAC_LEN,
     NOTIFY_MICRO_ACK,
     PL_NOTIFY,
+    PT_DATA,
 )
 
 from homeport_device.config import sealed_len
@@ -89,7 +90,7 @@ class Request:
     def begin_answer(self, writer: object, flags: int) -> None:
         """Begin the answer packet: the request's header with `flags` added."""
         writer.begin(
-            self._rpc.packet_type,
+            PT_DATA,
             self.connection.nsi,
             self.seq,
             self._flags | flags,
@@ -152,9 +153,8 @@ class Answers:
 class Rpc:
     """Handler of tag 0 and of legacy requests."""
 
-    def __init__(self, stack: object, packet_type: int) -> None:
+    def __init__(self, stack: object) -> None:
         config = stack.config
-        self.packet_type = packet_type
         self._stack = stack
         self._request = Request(self)
         self._response = bytearray(config.response_max)
@@ -259,7 +259,7 @@ class Rpc:
             self._pending.remove(request)
         self._stack.app.dropped(request)
 
-    def _find_pending(self, connection: object, seq: int) -> Request:
+    def _find_pending(self, connection: object, seq: int) -> Request | None:
         for request in self._pending:
             if request.connection is connection and request.seq == seq:
                 return request

@@ -64,7 +64,7 @@ class Stack:
         self.reports = Reports(config, port, self.output)
         self.events = Events(config.events, config.event_max)
         self.attach = Attach(self)
-        self.rpc = Rpc(self, PT_DATA)
+        self.rpc = Rpc(self)
         self._connect = Connect(self)
         self._local = Local(self)
         self._psk = Psk(self)
@@ -128,14 +128,14 @@ class Stack:
             if connection is not None:
                 self._tick(now_ms, connection)
 
-    def resolved(self, now_ms: int, addresses: list) -> None:
+    def resolved(self, now_ms: int, addresses: list | None) -> None:
         """What `port.resolve` found: IPv4 addresses (4 octets each), or None."""
         self._now_ms = now_ms
         self._follow_switch(now_ms)
         self.attach.resolved(now_ms, addresses)
 
     @property
-    def deadline_ms(self) -> int:
+    def deadline_ms(self) -> int | None:
         """When `timeout` has to be called, as ticks; None for never."""
         if self._remote_wanted_now() == self.output.silent:
             return self._now_ms
@@ -302,7 +302,7 @@ class Stack:
                 self.release(now_ms, connection)
 
 
-def _sooner(a: int, b: int) -> int:
+def _sooner(a: int | None, b: int | None) -> int | None:
     """The earlier of two ticks, either of which may be None."""
     if a is None or b is None:
         return b if a is None else a
