@@ -13,7 +13,7 @@ from gsp_peers import opened
 from homeport.basestation import directory as directory_module
 from homeport.basestation.directory import Directory
 from homeport.fingerprint import format_fingerprint
-from homeport.gate_messages import read_endpoint
+from homeport.gate_fields import read_endpoint
 from homeport.wire import endpoint
 from homeport_core.payloads import parse_ipx
 from homeport_core.spec import PL_IPX, PT_U_ALIVE, PT_U_ATTACH

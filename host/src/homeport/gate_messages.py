@@ -8,15 +8,14 @@ version 1 can grow; a known field that is missing or not as described makes the 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from homeport_core import spec
 from homeport_core.errors import MalformedError
 
-from homeport import wire
+from homeport.gate_fields import Codec, boolean, device_id, endpoint, hex_octets, integer, or_null, suite, text
 
 SUBPROTOCOL = "homeport.gate.v1"
 PATH = "/gate"
@@ -27,8 +26,6 @@ PROBE_TOKEN_LEN = 8
 REASON_MAX = 200  # bytes of free text in `refused` and `error`
 _SOFTWARE_MAX = 64
 _NAT_TYPE_MAX = 8  # specification, core 2.5
-_ENDPOINT_TEXT_MAX = 21  # 255.255.255.255:65535
-_DEVICE_ID = re.compile(r"[a-z0-9.-]{1,%d}" % spec.DEVICE_ID_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,115 +116,26 @@ ServerMessage = Hello | Connected | Refused | Pong | Problem
 Message = ClientMessage | ServerMessage
 
 
-class _Codec(NamedTuple):
-    """How one field looks in JSON. `read` raises ValueError or TypeError for anything but `expected`."""
-
-    expected: str
-    read: Callable[[Any], Any]
-    write: Callable[[Any], Any]
-
-
-def _same(value: Any) -> Any:
-    return value
-
-
-def _integer(maximum: int, minimum: int = 0) -> _Codec:
-    def read(value: Any) -> int:
-        # bool is an int in Python, but not in JSON
-        if type(value) is not int or not minimum <= value <= maximum:
-            raise ValueError
-        return value
-
-    return _Codec(f"an integer from {minimum} to {maximum}", read, _same)
-
-
-def _boolean() -> _Codec:
-    def read(value: Any) -> bool:
-        if type(value) is not bool:
-            raise ValueError
-        return value
-
-    return _Codec("true or false", read, _same)
-
-
-def _text(max_len: int) -> _Codec:
-    def read(value: Any) -> str:
-        if type(value) is not str or len(value.encode()) > max_len or not (value == "" or value.isprintable()):
-            raise ValueError
-        return value
-
-    return _Codec(f"printable text of at most {max_len} bytes", read, _same)
-
-
-def _device_id() -> _Codec:
-    def read(value: Any) -> str:
-        if type(value) is not str or not _DEVICE_ID.fullmatch(value):
-            raise ValueError
-        return value
-
-    return _Codec(f"a device id: 1 to {spec.DEVICE_ID_MAX} of a-z, 0-9, '-' and '.'", read, _same)
-
-
-def _hex(n: int) -> _Codec:
-    pattern = re.compile(r"[0-9a-f]{%d}" % (2 * n))
-
-    def read(value: Any) -> bytes:
-        if not pattern.fullmatch(value):
-            raise ValueError
-        return bytes.fromhex(value)
-
-    return _Codec(f"{2 * n} lower-case hex digits", read, bytes.hex)
-
-
-def _suite() -> _Codec:
-    octets = _hex(2)
-    return _Codec(
-        octets.expected,
-        lambda value: int.from_bytes(octets.read(value), "big"),
-        lambda value: octets.write(value.to_bytes(2, "big")),
-    )
-
-
-def read_endpoint(text: Any) -> bytes:
-    """Read "a.b.c.d:port" as a 6-byte endpoint; raise ValueError."""
-    if type(text) is not str or len(text) > _ENDPOINT_TEXT_MAX:
-        raise ValueError("expected a.b.c.d:port")
-    return wire.endpoint(wire.parse_address(text))
-
-
-def write_endpoint(endpoint: bytes) -> str:
-    """Return "a.b.c.d:port"."""
-    return wire.address_text(wire.address(endpoint))
-
-
-def _or_null(codec: _Codec) -> _Codec:
-    return _Codec(
-        f"{codec.expected}, or null",
-        lambda value: None if value is None else codec.read(value),
-        lambda value: None if value is None else codec.write(value),
-    )
-
-
-_U32 = _integer(0xFFFFFFFF)
+_U32 = integer(0xFFFFFFFF)
 _ID = _U32
-_NSI = _hex(spec.NSI_LEN)
-_KEY = _hex(spec.KEY_MATERIAL_LEN)
-_ENDPOINT = _Codec("an endpoint a.b.c.d:port", read_endpoint, write_endpoint)
-_NAT = _integer(_NAT_TYPE_MAX)
-_DEVICE = _device_id()
+_NSI = hex_octets(spec.NSI_LEN)
+_KEY = hex_octets(spec.KEY_MATERIAL_LEN)
+_ENDPOINT = endpoint()
+_NAT = integer(_NAT_TYPE_MAX)
+_DEVICE = device_id()
 
 # Message class → its name on the wire, and per attribute: path in the JSON object, and codec.
-_LAYOUT: dict[type[Any], tuple[str, dict[str, tuple[tuple[str, ...], _Codec]]]] = {
+_LAYOUT: dict[type[Any], tuple[str, dict[str, tuple[tuple[str, ...], Codec]]]] = {
     Hello: (
         "hello",
         {
-            "version": (("version",), _integer(VERSION, VERSION)),
-            "fingerprint": (("fingerprint",), _hex(spec.FINGERPRINT_LEN)),
-            "software": (("software",), _text(_SOFTWARE_MAX)),
+            "version": (("version",), integer(VERSION, VERSION)),
+            "fingerprint": (("fingerprint",), hex_octets(spec.FINGERPRINT_LEN)),
+            "software": (("software",), text(_SOFTWARE_MAX)),
             "gsp": (("gsp",), _ENDPOINT),
-            "probe_id": (("probe", "id"), _hex(PROBE_ID_LEN)),
+            "probe_id": (("probe", "id"), hex_octets(PROBE_ID_LEN)),
             "probe_key": (("probe", "key"), _KEY),
-            "probe_also": (("probe", "also"), _or_null(_ENDPOINT)),
+            "probe_also": (("probe", "also"), or_null(_ENDPOINT)),
         },
     ),
     Connect: (
@@ -235,11 +143,11 @@ _LAYOUT: dict[type[Any], tuple[str, dict[str, tuple[tuple[str, ...], _Codec]]]] 
         {
             "id": (("id",), _ID),
             "device": (("device",), _DEVICE),
-            "client_id": (("client_id",), _text(spec.CLIENT_ID_MAX)),
-            "private": (("private",), _or_null(_ENDPOINT)),
-            "probe": (("probe",), _or_null(_hex(PROBE_TOKEN_LEN))),
+            "client_id": (("client_id",), text(spec.CLIENT_ID_MAX)),
+            "private": (("private",), or_null(_ENDPOINT)),
+            "probe": (("probe",), or_null(hex_octets(PROBE_TOKEN_LEN))),
             "nat_type": (("nat_type",), _NAT),
-            "rendezvous": (("rendezvous",), _boolean()),
+            "rendezvous": (("rendezvous",), boolean()),
         },
     ),
     Connected: (
@@ -249,7 +157,7 @@ _LAYOUT: dict[type[Any], tuple[str, dict[str, tuple[tuple[str, ...], _Codec]]]] 
             "device": (("device",), _DEVICE),
             "nsi": (("nsi",), _NSI),
             "key": (("key",), _KEY),
-            "suite": (("suite",), _suite()),
+            "suite": (("suite",), suite()),
             "gsp": (("gsp",), _ENDPOINT),
             "device_private": (("device_private",), _ENDPOINT),
             "device_global": (("device_global",), _ENDPOINT),
@@ -263,15 +171,15 @@ _LAYOUT: dict[type[Any], tuple[str, dict[str, tuple[tuple[str, ...], _Codec]]]] 
         {
             "id": (("id",), _ID),
             "device": (("device",), _DEVICE),
-            "code": (("code",), _integer(0xFFFF)),
-            "name": (("name",), _text(32)),
-            "reason": (("reason",), _text(REASON_MAX)),
+            "code": (("code",), integer(0xFFFF)),
+            "name": (("name",), text(32)),
+            "reason": (("reason",), text(REASON_MAX)),
         },
     ),
     Disconnect: ("disconnect", {"nsi": (("nsi",), _NSI)}),
     Ping: ("ping", {"id": (("id",), _ID)}),
     Pong: ("pong", {"id": (("id",), _ID)}),
-    Problem: ("error", {"id": (("id",), _or_null(_ID)), "reason": (("reason",), _text(REASON_MAX))}),
+    Problem: ("error", {"id": (("id",), or_null(_ID)), "reason": (("reason",), text(REASON_MAX))}),
 }
 _CLIENT_TYPES = {_LAYOUT[cls][0]: cls for cls in (Connect, Disconnect, Ping)}
 _SERVER_TYPES = {_LAYOUT[cls][0]: cls for cls in (Hello, Connected, Refused, Pong, Problem)}
