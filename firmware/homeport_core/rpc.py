@@ -49,7 +49,7 @@ class Reader:
             raise MalformedError("parameter missing", self.off - self.start)
         value = struct.unpack_from(code, self.buf, self.off)[0]
         self.off += size
-        return value  # type: ignore[no-any-return]
+        return value
 
     def read_raw(self) -> bytes:
         """A u16 length and its octets, copied. Too few octets: the length is consumed, as in the reference."""
