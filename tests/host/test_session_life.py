@@ -139,6 +139,15 @@ def test_a_device_that_is_gone_ends_the_connection_within_twenty_seconds(kinds):
     assert world.events[-1] == Closed(world.error)
 
 
+def test_an_outage_that_the_device_survives_is_survived():
+    world = opened(PathKind.RELAY)
+    world.relay_works = False
+    world.run(12_000)
+    world.relay_works = True
+    world.run(3_000)
+    assert world.session.state is State.OPEN
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_a_connection_survives_a_network_that_loses_a_fifth(seed):
     world = opened()

@@ -6,6 +6,7 @@ from homeport.client.paths import PathKind
 from homeport.client.psk import PskOpening
 from homeport.client.session import State
 from homeport.errors import ConnectFailed, HomeportError, NotPaired, RefusedError
+from homeport_core.crypto import AesContext, key_material
 from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_notify, parse_id, parse_ipx
 from homeport_core.spec import (
@@ -16,6 +17,7 @@ from homeport_core.spec import (
     NOTIFY_CP_ACCESS,
     NOTIFY_OK,
     PL_CP_ID,
+    PL_CRYPTO,
     PL_EP,
     PL_FP,
     PL_IPX,
@@ -159,6 +161,43 @@ def test_a_device_without_the_key_cannot_pass_for_the_device():
     world.inject(forged, DEVICE_LOCAL)
     assert world.session.drops["AuthError"] == 1
     assert world.session.state is State.OPENING
+
+
+def test_a_recorded_answer_of_the_device_does_not_fit_another_attempt():
+    old = World()
+    old.connect(psk(old))
+    request = decoded(old.sent[0][1])
+    (recorded,) = old.device.receive(old.sent[0][1], CLIENT)
+    world = World(seed=1, loss=1.0)
+    session = world.connect(psk(world))
+    replayed = session.opening.cp + recorded[4:]
+    assert request.cp != session.opening.cp
+    world.inject(replayed, DEVICE_LOCAL)
+    world.inject(reseal(recorded, session.opening.cp), DEVICE_LOCAL)
+    assert world.session.drops["AuthError"] == 2
+    assert session.opening.sp == b""
+
+
+def reseal(recorded, cp):
+    """What a device would send that has the key, but answers another nonce."""
+    context = AesContext(key_material(DEVICE_ID.encode(), PSK), True)
+    device = AesContext(key_material(DEVICE_ID.encode(), PSK), False)
+    packet = Packet()
+    packet.decode_from(bytearray(recorded))
+    payloads = [(kind, data) for kind, _, data in packet.payloads() if kind != PL_CRYPTO]
+    return encode(
+        packet.type, payloads, sp=packet.sp, flags=packet.flags, cp=cp, context=device,
+        plaintext=context.open(packet), iv=bytes(16),
+    )  # fmt: skip
+
+
+def test_a_rendezvous_packet_of_another_connection_is_dropped():
+    world = World()
+    world.endpoints.clear()
+    session = world.introduce(PathKind.DIRECT)
+    world.inject(encode(PT_U_CONNECT, [(PL_EP, CLIENT)], sp=b"\x7a\0\0\0", seq=2), STRANGER)
+    assert session.opening.candidates.best() is None
+    assert session.drops["MalformedError"] == 1
 
 
 def test_giving_up_after_the_second_message_aborts_the_attempt():

@@ -5,7 +5,6 @@ import struct
 import pytest
 from homeport.client import requests
 from homeport.client.clear import ClearOpening
-from homeport.client.paths import PathKind
 from homeport.client.psk import PskOpening
 from homeport.client.requests import Retry
 from homeport.errors import FullError, RefusedError, StateError, Timeout
@@ -15,7 +14,6 @@ from homeport_core.payloads import build_notify
 from homeport_core.spec import FL_RESPONSE, FRAMING_FEATURES, NOTIFY_MICRO_ACK, PL_NOTIFY, PT_DATA, TAG_FRAMING
 from session_world import (
     CLIENT,
-    DEVICE_GLOBAL,
     DEVICE_ID,
     DEVICE_LOCAL,
     DEVICE_PRIVATE,
@@ -144,18 +142,12 @@ def test_an_acknowledged_request_is_polled_when_that_is_harmless(known):
 
 
 def test_a_new_path_does_not_hasten_a_repetition_that_a_device_might_run_again():
-    world = World()
-    world.unreachable.update((DEVICE_PRIVATE, DEVICE_GLOBAL))
-    world.introduce()
-    world.until_open()
-    world.unreachable.clear()
-    world.until(lambda: any(to == DEVICE_PRIVATE for time, _, to in world.sent if time > 1_002_500))
-    asked_at = world.now
-    request_id = world.request(QUERY_LATER, timeout_ms=900)
-    world.until(lambda: world.session.path.kind is PathKind.DIRECT)
-    finished(world, request_id)
-    assert world.now - asked_at <= requests.ACK_TIMEOUT_MS
-    assert len(rpc_packets(world)) == 1
+    queue = requests.Requests(NSI, World().rng)
+    queue.submit(b"", Retry.SAFE, 60_000)
+    queue.sent(0, queue.next_to_send(), b"packet")
+    queue.hurry(100)
+    assert queue.due(requests.ACK_TIMEOUT_MS - 1) == []
+    assert queue.due(requests.ACK_TIMEOUT_MS) == [b"packet"]
 
 
 def test_a_device_that_says_that_it_remembers_is_asked_again_without_fear():
