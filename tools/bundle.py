@@ -184,6 +184,8 @@ class Rewrite(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.expr:
         if not self.is_global(node.id):
             return node
+        if node.id == "MICROPYTHON":
+            return ast.Constant(True)
         if node.id in self.module.constants and isinstance(node.ctx, ast.Load):
             return ast.Constant(self.module.constants[node.id])
         if self.inside:

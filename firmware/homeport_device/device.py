@@ -15,8 +15,10 @@ refuses with RefusedError(reason, AER code). It may be async; then it must not k
 long, for a device takes one at a time. Whatever else it raises is answered with a system error and logged.
 """
 
+import gc
 import sys
 
+from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import ConfigError, HomeportError
 from homeport_core.rpc import Writer
 from homeport_core.spec import AER_ACCEPTED, AER_INV_QUERY_ID, AER_NO_ACCESS
@@ -29,11 +31,19 @@ from homeport_device.driver import Driver
 from homeport_device.queries import ANYONE, GUEST, OWNER, Queries, Query
 from homeport_device.stack import Stack
 
+# On a small heap what stays must lie close together, or no buffer finds room between it: collect often, and when
+# all is set up, each time a part of what is free has been used.
+_COLLECT_EVERY_LEN = const(2048)
+_COLLECT_PARTS = const(4)
+
 __all__ = ["ANYONE", "GUEST", "OWNER", "Device", "load_config"]
 
 
 def load_config(settings: dict | None = None) -> object:
     """The settings of this process: see `options.load_config`, which leaves memory when it is done."""
+    if MICROPYTHON:
+        gc.collect()
+        gc.threshold(_COLLECT_EVERY_LEN)
     from homeport_device import options
 
     config = options.load_config(settings)
@@ -94,6 +104,10 @@ class Device:
         self._tasks.append(function)
         return function
 
+    def publish_event(self, data: bytes) -> None:
+        """Hand the basestation a short message, with the next sign of life. Raises FullError."""
+        self.stack.publish_event(data)
+
     # The process
 
     def run(self) -> None:
@@ -129,6 +143,9 @@ class Device:
         self.stack = Stack(config, self._port.random, self._port, self)
         self._driver = Driver(self.stack, self._port, self._settled)
         self._was_attached = False
+        if MICROPYTHON:
+            gc.collect()
+            gc.threshold(max(_COLLECT_EVERY_LEN, gc.mem_free() // _COLLECT_PARTS))
 
     async def _announce(self) -> None:
         """Say that the device answers now, for whoever started it."""

@@ -2,8 +2,6 @@
 
 import gc
 
-gc.threshold(2048)
-
 import light
 from homeport_core.rpc import UINT32
 from homeport_device.device import ANYONE

@@ -10,66 +10,11 @@ from xml.etree import ElementTree
 
 import pytest
 from device_process import RUNTIMES, DeviceProcess, command, environment, running
-from homeport_core.crypto import NullContext
-from homeport_core.packet import Packet, encode
-from homeport_core.payloads import build_fp, build_id, build_ipx, parse_notify
-from homeport_core.spec import (
-    FL_EXCEPTION,
-    FL_RESPONSE,
-    ID_MAIL,
-    IPX_CP_ASYNC,
-    IPX_NO_RENDEZVOUS,
-    NOTIFY_OK,
-    PL_CP_ID,
-    PL_FP,
-    PL_IPX,
-    PL_NOTIFY,
-    PT_DATA,
-    PT_U_CONNECT,
-)
-from scripted_world import Basestation
+from scripted_world import Basestation, LanClient
 
 KEY = bytes(range(0x40, 0x50))
 FINGERPRINT = bytes(range(16))
 PATIENCE_S = 10
-
-
-class LanClient:
-    """A clear connection on the local network."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.settimeout(PATIENCE_S)
-        self.socket.connect(("127.0.0.1", port))
-        self.seq = 1
-        payloads = [
-            (PL_IPX, build_ipx(flags=IPX_NO_RENDEZVOUS | IPX_CP_ASYNC)),
-            (PL_CP_ID, build_id(ID_MAIL, b"me@example.org")),
-            (PL_FP, build_fp(FINGERPRINT)),
-        ]
-        self.socket.send(encode(PT_U_CONNECT, payloads, cp=b"\x77\x00\x00\x01"))
-        code, self.nsi = parse_notify(self._receive().get(PL_NOTIFY) or b"")
-        assert code == NOTIFY_OK
-
-    def call(self, query_id: int, parameters: bytes = b"") -> tuple[bool, bytes]:
-        """(whether it is a response and no exception, plaintext)."""
-        self.seq += 1
-        plaintext = query_id.to_bytes(4, "big") + parameters
-        cp = b"\x77\x00\x00\x01"
-        self.socket.send(encode(PT_DATA, sp=self.nsi, cp=cp, seq=self.seq, context=NullContext(), plaintext=plaintext))
-        while True:
-            packet = self._receive()
-            if packet.crypto_off >= 0:
-                assert packet.flags & FL_RESPONSE
-                return not packet.flags & FL_EXCEPTION, NullContext().open(packet)
-
-    def _receive(self) -> Packet:
-        packet = Packet()
-        packet.decode_from(bytearray(self.socket.recv(2000)))
-        return packet
-
-    def close(self) -> None:
-        self.socket.close()
 
 
 @pytest.fixture(params=RUNTIMES)
@@ -168,13 +113,13 @@ def test_the_heat_pumps_interface_is_the_published_one() -> None:
 def test_who_paired_is_known_after_a_restart(runtime: str, tmp_path: Path) -> None:
     state = tmp_path / "state"
     with running(runtime, "heat_pump", state, "--id", "hp") as device:
-        client = LanClient(device.local_port)
+        client = LanClient(device.local_port, FINGERPRINT)
         assert client.call(20000) == (False, b"\x00\x00\x00\x04")
         assert client.call(11010, b"\x00\x02me")[0]
         assert client.call(20020, (25).to_bytes(4, "big")) == (True, b"\x00\x00\x00\x19")
         client.close()
     with running(runtime, "heat_pump", state, "--id", "hp") as device:
-        client = LanClient(device.local_port)
+        client = LanClient(device.local_port, FINGERPRINT)
         done, response = client.call(20000)
         client.close()
     assert done
@@ -183,7 +128,7 @@ def test_who_paired_is_known_after_a_restart(runtime: str, tmp_path: Path) -> No
 
 def test_the_room_moves_towards_the_target(tmp_path: Path) -> None:
     with running("micropython", "heat_pump", tmp_path / "state", "--id", "hp") as device:
-        client = LanClient(device.local_port)
+        client = LanClient(device.local_port, FINGERPRINT)
         assert client.call(11010, b"\x00\x02me")[0]
         before = client.call(20000)[1][-1]
         for _ in range(100):
@@ -220,7 +165,7 @@ def test_a_damaged_list_of_users_closes_the_device_and_says_so(runtime: str, tmp
     (state / "acl.bin").write_bytes(b"\x00\x00\x00\x04garbage")
     options = ("--id", "dev1", "--key", KEY.hex(), "--controller", "127.0.0.1:9")
     with running(runtime, "light", state, *options) as device, pytest.raises(AssertionError):
-        LanClient(device.local_port)
+        LanClient(device.local_port, FINGERPRINT)
     assert any("damaged" in line and "acl.bin" in line for line in device.lines)
     assert any("remote=off" in line for line in device.lines)
     assert (state / "acl.bin").read_bytes() == b"\x00\x00\x00\x04garbage"
@@ -229,7 +174,7 @@ def test_a_damaged_list_of_users_closes_the_device_and_says_so(runtime: str, tmp
 def test_on_cpython_the_list_of_users_is_for_its_owner_only(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with running("cpython", "light", state, "--id", "dev1") as device:
-        client = LanClient(device.local_port)
+        client = LanClient(device.local_port, FINGERPRINT)
         assert client.call(11010, b"\x00\x02me")[0]
         client.close()
     assert (state / "acl.bin").stat().st_mode & 0o777 == 0o600

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from homeport_core.crypto import AesContext, key_material
+from homeport_core.crypto import AesContext, NullContext, key_material
 from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_fp, build_id, build_ipx, parse_notify
 from homeport_core.spec import (
@@ -164,3 +164,39 @@ class Client:
             packet = decode(self.socket.recvfrom(DATAGRAM_MAX)[0])
             if packet.seq == self.seq and packet.flags & FL_RESPONSE and packet.crypto_off >= 0:
                 return packet
+
+
+class LanClient:
+    """A clear connection on the local network."""
+
+    def __init__(self, port: int, fingerprint: bytes) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.settimeout(PATIENCE_S)
+        self.socket.connect(("127.0.0.1", port))
+        self.seq = 1
+        payloads = [
+            (PL_IPX, build_ipx(flags=IPX_NO_RENDEZVOUS | IPX_CP_ASYNC)),
+            (PL_CP_ID, build_id(ID_MAIL, b"me@example.org")),
+            (PL_FP, build_fp(fingerprint)),
+        ]
+        self.socket.send(encode(PT_U_CONNECT, payloads, cp=b"\x77\x00\x00\x01"))
+        code, self.nsi = parse_notify(self._receive().get(PL_NOTIFY) or b"")
+        assert code == NOTIFY_OK
+
+    def call(self, query_id: int, parameters: bytes = b"") -> tuple[bool, bytes]:
+        """(whether it is a response and no exception, plaintext)."""
+        self.seq += 1
+        plaintext = query_id.to_bytes(4, "big") + parameters
+        cp = b"\x77\x00\x00\x01"
+        self.socket.send(encode(PT_DATA, sp=self.nsi, cp=cp, seq=self.seq, context=NullContext(), plaintext=plaintext))
+        while True:
+            packet = self._receive()
+            if packet.crypto_off >= 0:
+                assert packet.flags & FL_RESPONSE
+                return not packet.flags & FL_EXCEPTION, NullContext().open(packet)
+
+    def _receive(self) -> Packet:
+        return decode(self.socket.recv(DATAGRAM_MAX))
+
+    def close(self) -> None:
+        self.socket.close()
