@@ -148,8 +148,8 @@ class World:
         self.internet.sysctl("ipv4/ip_forward", 1)
         self.internet.nft("add table ip cut")
         self.internet.nft("add chain ip cut through { type filter hook forward priority filter; }")
-        self.server = self._server(SERVER, "server")
-        self.other_server = self._server(OTHER_SERVER, "other")
+        self.server = self.computer("server", SERVER)
+        self.other_server = self.computer("other", OTHER_SERVER)
 
     def __enter__(self) -> "World":
         return self
@@ -165,13 +165,14 @@ class World:
         self._nodes.append(made)
         return made
 
-    def _server(self, address: str, uplink: str) -> Node:
-        server = self.node(uplink)
-        link(server, "wan", self.internet, uplink)
-        server.ip(f"addr add {address}/32 dev wan")
-        server.ip(f"route add default via {_GATEWAY} dev wan onlink")
-        self.internet.ip(f"route add {address}/32 dev {uplink}")
-        return server
+    def computer(self, name: str, address: str) -> Node:
+        """A new computer with a public address; `name` is that of the cable to it, too."""
+        made = self.node(name)
+        link(made, "wan", self.internet, name)
+        made.ip(f"addr add {address}/32 dev wan")
+        made.ip(f"route add default via {_GATEWAY} dev wan onlink")
+        self.internet.ip(f"route add {address}/32 dev {name}")
+        return made
 
     def home(self, nat: Nat) -> Home:
         """A new LAN with its router on the internet."""
@@ -180,7 +181,7 @@ class World:
 
     def attacker(self, network: str) -> Node:
         """A computer that sends from any address of `network` (such as 192.0.2.0/24) and gets what is sent there."""
-        node = self._server(network.replace(".0/", ".1/").partition("/")[0], "attacker")
+        node = self.computer("attacker", network.replace(".0/", ".1/").partition("/")[0])
         self.internet.ip(f"route add {network} dev attacker")
         node.ip(f"route add local {network} dev lo")
         return node
