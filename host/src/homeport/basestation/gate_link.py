@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,7 +12,7 @@ from homeport_core.errors import AuthError
 from OpenSSL import SSL
 
 from homeport.basestation.gate_session import Action, Close, GateSession, HangUp, Introduce, Send
-from homeport.basestation.gate_socket import Alive, Binary, Ended, Opened, Oversized, Received, Text, WebSocketEnd
+from homeport.basestation.gate_socket import Binary, Ended, Opened, Oversized, Received, Text, WebSocketEnd
 from homeport.basestation.gate_tls import TlsEnd, identify
 from homeport.gate_messages import Connect
 
@@ -62,20 +61,20 @@ class GateLink:
         self._tls = TlsEnd(owner.tls)
         self._socket = WebSocketEnd()
         self._times = _Times(owner.now_ms())
+        self._stage = "tls"
         self._step: Future[bool] | None = None  # while it runs, a thread works on `_tls`, which is not made for two
 
     async def run(self) -> None:
         """Serve the client until either end has had enough. Never raises for what the client does."""
-        stage = "tls"
         try:
             taken = await self._handshake()
             fingerprint = self._identify()
-            stage = "socket"
+            self._stage = "socket"
             await self._serve(fingerprint, taken)
         except AuthError as error:
-            self._owner.report(self, stage, error.reason)
+            self._owner.report(self, self._stage, error.reason)
         except OSError:
-            self._owner.report(self, stage, "connection lost")
+            self._owner.report(self, self._stage, "connection lost")
         finally:
             if self.session is not None:
                 self.session.closed()
@@ -112,7 +111,7 @@ class GateLink:
         times.stalled_ms = (now_ms if times.stalled_ms is None else times.stalled_ms) if waiting else None
         if self.session is None:
             if now_ms - times.opened_ms >= OPENING_MS:
-                self._owner.report(self, "tls", f"not open after {OPENING_MS // 1000} s")
+                self._owner.report(self, self._stage, f"not open after {OPENING_MS // 1000} s")
                 self.abort()
         elif times.closing_ms is not None:
             if now_ms - times.closing_ms >= CLOSING_MS:
@@ -120,7 +119,7 @@ class GateLink:
         else:
             self.perform(self.session.timeout(now_ms))
         if times.stalled_ms is not None and now_ms - times.stalled_ms >= STALLED_MS:
-            self._owner.report(self, "socket", "does not read")
+            self._owner.report(self, self._stage, "does not read")
             self.abort()
 
     def abort(self) -> None:
@@ -162,7 +161,7 @@ class GateLink:
                     self.perform(self.session.start(self._owner.now_ms()))
                 elif isinstance(item, Ended):
                     if item.reason:
-                        self._owner.report(self, "socket", item.reason)
+                        self._owner.report(self, self._stage, item.reason)
                     return
                 elif self.session is not None:
                     self.perform(_deliver(self.session, self._owner.now_ms(), item))
@@ -201,11 +200,12 @@ class GateLink:
 
 
 def _deliver(session: GateSession, now_ms: int, item: Received) -> list[Action]:
-    handlers: dict[type[Received], Callable[[], list[Action]]] = {
-        Binary: session.binary,
-        Oversized: session.oversized,
-        Alive: lambda: session.heard(now_ms),
-    }
-    if isinstance(item, Text):
-        return session.text(now_ms, item.text)
-    return handlers[type(item)]()
+    match item:
+        case Text(text):
+            return session.text(now_ms, text)
+        case Binary():
+            return session.binary()
+        case Oversized():
+            return session.oversized()
+        case _:
+            return session.heard(now_ms)
