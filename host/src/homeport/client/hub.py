@@ -62,6 +62,7 @@ class Hub:
         self._nsis: dict[Machine, tuple[bytes, ...]] = {}
         self._by_nsi: dict[bytes, Machine] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for_ms = 0
 
     @property
     def port(self) -> int:
@@ -165,9 +166,12 @@ class Hub:
     def _arm(self) -> None:
         deadline = min((m.deadline_ms for m in self._machines if m.deadline_ms is not None), default=None)
         if self._timer is not None:
+            if deadline is None or deadline >= self._armed_for_ms:
+                return  # it fires early then, and looks again: cheaper than a new one for each packet
             self._timer.cancel()
             self._timer = None
         if deadline is not None:
+            self._armed_for_ms = deadline
             delay_s = max(0, deadline - now_ms()) / 1000
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._timeout)
 
