@@ -131,6 +131,12 @@ class HandshakeTest(unittest.TestCase):
             self.assertEqual((answer.flags, answer.version), (FL_RESPONSE, 0))
             self.assertEqual(parse_notify(answer.get(PL_NOTIFY)), (NOTIFY_OK, b""))
 
+    def test_another_message_3_is_not_answered_after_that(self):
+        bench = self.bench
+        nsi, nonce, _, _ = bench.challenge()
+        bench.deliver(LOCAL, bench.verify(nsi, nonce), LAN_CLIENT)
+        self.assertEqual(bench.deliver(LOCAL, bench.verify(nsi, nonce, NONCE), LAN_CLIENT), [])
+
     def test_a_repeated_message_1_gets_the_same_numbers(self):
         bench = self.bench
         self.assertEqual(bench.challenge(), bench.challenge(iv=b"\x01" * 16))

@@ -122,7 +122,7 @@ class AnswerTest(unittest.TestCase):
                 bench = Searching(start_ms)
                 bench.settle()
                 bench.port.take()
-                for _ in range(2):
+                for _ in range(3):
                     answers = [bench.deliver(REMOTE, packet(0, OWN), STRANGER) for _ in range(500)]
                     self.assertEqual(len([sent for sent in answers if sent]), 100)
                     bench.now_ms = (bench.now_ms + 1000) % (1 << 29)
