@@ -64,7 +64,7 @@ class Parts:
         assert self.basestation is not None
         stop(self.basestation)
 
-    def device(self, node: Node, system: int = _OWNER, by_name: bool = False) -> "DeviceProcess":
+    def device(self, node: Node, *options: str, system: int = _OWNER, by_name: bool = False) -> "DeviceProcess":
         """Start the light on Unix MicroPython as one of the registered devices.
 
         `system` are its permissions; `by_name` has it look its id up to find the controller.
@@ -76,7 +76,7 @@ class Parts:
         acl.load()
         acl.add(self.profile.fingerprint, b"me")
         controller = () if by_name else ("--controller", f"{SERVER}:{CONTROLLER_PORT}")
-        return DeviceProcess(device_id, key, node, state, controller)
+        return DeviceProcess(device_id, key, node, state, (*controller, *options))
 
     def client(self, node: Node) -> "ClientProcess":
         """Start a client."""

@@ -8,6 +8,8 @@ from netns import frames
 
 SWITCHED_ON = {"light_state": 1}
 LOST_OF_100 = 10
+# A device that gives a silent basestation up after 2 s, not 65.
+IMPATIENT = ("--alive-poll-ms", "500", "--alive-polls", "4")
 CALLS = 10
 
 
@@ -35,8 +37,8 @@ def home(parts):
 def device(parts):
     """Start an attached device in a namespace."""
 
-    def start(host):
-        made = parts.device(host)
+    def start(host, *options):
+        made = parts.device(host, *options)
         made.wait_until_attached()
         return made
 
@@ -122,6 +124,17 @@ def test_client_with_a_new_public_port_is_followed(home, device, client, path):
         after = source_ports(wan, here.public)
     assert (answer.get("result"), answer.get("path")) == ({"light_state": 0}, path), answer
     assert after - before, "the client's public port has not changed: the test shows nothing"
+
+
+def test_device_with_a_new_public_port_registers_again_and_keeps_its_connections(home, device, client):
+    there, device_host = home(Nat.PORT_RESTRICTED)
+    light = device(device_host, *IMPATIENT)
+    person = client(home(Nat.PORT_RESTRICTED)[1])
+    assert person.connect(light, "relay").get("path") == "relay"
+    there.set_nat(Nat.SYMMETRIC)
+    light.wait_until_attached(times=2)
+    answer = person.switch(light, 1)
+    assert (answer.get("result"), answer.get("path")) == (SWITCHED_ON, "relay"), answer
 
 
 def test_queries_survive_loss(parts, home, device, client):
