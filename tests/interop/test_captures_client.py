@@ -352,6 +352,33 @@ def test_an_answer_to_legacy_rpc_is_no_discovery():
                 parse_found(bytes.fromhex(entry["hex"]), ENDPOINT_ZERO)
 
 
+def test_a_damaged_answer_is_no_answer():
+    datagrams = recorded("connect_rpc_relayed", (PT_DATA,))
+    gsp = datagrams[0].source
+    request, acknowledgement, answer = datagrams[:3]
+    replay, material = introduced("connect_rpc_relayed", (PathKind.RELAY,), ENDPOINT_ZERO, gsp)
+    replay.echo_keep_alive(replay.sent[-1], material, gsp)
+    replay.session._requests._seq = request.packet.seq - 1
+    replay.session.request(replay.now, plaintext_of(request, AesContext(material, False)), 10_000)
+    before = len(replay.events)
+    for good in (acknowledgement.data, answer.data):
+        for what, data in vector_files.damaged(good):
+            replay.session.datagram(replay.now, data, answer.source)
+            replay.take()
+            assert len(replay.events) == before, what
+    replay.feed(answer)
+    assert [event.payload for event in replay.events[before:]] == [b"\x01"]
+
+
+@pytest.mark.parametrize("position", [6, 20])
+def test_a_damaged_psk_answer_is_not_believed(position):
+    replay, datagrams, _ = psk_replay(position)
+    for what, data in vector_files.damaged(datagrams[position + 1].data):
+        replay.session.datagram(replay.now, data, datagrams[position + 1].source)
+        assert replay.opening.context is None, what
+    assert replay.feed(datagrams[position + 1])[-1] == datagrams[position + 2].data
+
+
 def test_every_recorded_packet_of_a_device_is_survived_by_any_session():
     for name in vector_files.CAPTURES:
         replay, _ = introduced("connect_rpc_relayed", (PathKind.RELAY, PathKind.DIRECT), ENDPOINT_ZERO, bytes(6))
