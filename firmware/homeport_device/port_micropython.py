@@ -58,7 +58,7 @@ class MicroPythonPort:
         self._timer = None
         self._due_ms = None
         self._looked_up_ms = None
-        self._stopped = asyncio.Event()
+        self._main = None
 
     def now_ms(self) -> int:
         return time.ticks_ms() & (PERIOD - 1)
@@ -109,13 +109,13 @@ class MicroPythonPort:
     def run(self, driver: object, tasks: list) -> None:
         try:
             asyncio.run(self._run(driver, tasks))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             return
         finally:
             asyncio.new_event_loop()
 
     def stop(self) -> None:
-        self._stopped.set()
+        self._main.cancel()
 
     def close(self) -> None:
         for opened in self._sockets:
@@ -127,11 +127,13 @@ class MicroPythonPort:
         self._driver = driver
         for index in (LOCAL, REMOTE):
             self._tasks[index] = asyncio.create_task(self._receive(index))
-        asyncio.create_task(self._watch())
+        self._main = asyncio.current_task()
         driver.start()
         for function, done in tasks:
             self.start_task(function(), done)
-        await self._stopped.wait()
+        while True:
+            await asyncio.sleep_ms(_WATCH_MS)
+            self._catch_up()
 
     async def _receive(self, index: int) -> None:
         """Feed datagrams of one socket for as long as it is that socket."""
@@ -154,13 +156,11 @@ class MicroPythonPort:
             if self._sockets[index] is not opened:
                 return
 
-    async def _watch(self) -> None:
+    def _catch_up(self) -> None:
         """Make up for a timer that could not be made when memory was short."""
-        while True:
-            await asyncio.sleep_ms(_WATCH_MS)
-            if self._due_ms is not None and time.ticks_diff(time.ticks_ms(), self._due_ms) > _WATCH_MS:
-                self._due_ms = None
-                self._driver.timeout()
+        if self._due_ms is not None and time.ticks_diff(time.ticks_ms(), self._due_ms) > _WATCH_MS:
+            self._due_ms = None
+            self._driver.timeout()
 
     async def _wait(self, delay_ms: int) -> None:
         await asyncio.sleep_ms(delay_ms)

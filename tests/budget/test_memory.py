@@ -4,11 +4,29 @@
 what is reached now.
 """
 
+import random
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from board_device import KEY, build, fill_users, imported_len, start, use, works
+from homeport_core.packet import encode
+from homeport_core.payloads import build_fp, build_id, build_ipx
+from homeport_core.spec import (
+    HEADER_LEN,
+    ID_MAIL,
+    PL_CP_ID,
+    PL_FP,
+    PL_IPX,
+    PT_DATA,
+    PT_U_ALIVE,
+    PT_U_ATTACH,
+    PT_U_CONNECT,
+    PT_U_CONNECT_PSK,
+    PT_U_INVITE,
+    PT_U_VERIFY_PSK,
+)
 from scripted_world import Basestation
 
 # What a device may need, and fences a little above what it does, against growth that nobody notices.
@@ -16,6 +34,8 @@ CEILING_K = 150
 REACHED_K = 142
 IMPORTED_MAX = 92_000
 CONNECTION_MAX = 3_600
+FLOOD = 1500
+PACKET_TYPES = (PT_DATA, PT_U_INVITE, PT_U_ATTACH, PT_U_ALIVE, PT_U_CONNECT, PT_U_CONNECT_PSK, PT_U_VERIFY_PSK)
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +58,48 @@ def basestation() -> Iterator[Basestation]:
     opened.close()
 
 
+def local_request(number: int) -> bytes:
+    """A stranger's request for a clear connection on the local network, each of another client."""
+    payloads = [
+        (PL_IPX, build_ipx(flags=0xA0)),
+        (PL_CP_ID, build_id(ID_MAIL, b"%d@example.org" % number)),
+        (PL_FP, build_fp(number.to_bytes(16, "big"))),
+    ]
+    return encode(PT_U_CONNECT, payloads, cp=(5000 + number).to_bytes(4, "big"))
+
+
 def test_a_full_device_lives_within_the_ceiling(tree: Path, state: Path, basestation: Basestation) -> None:
     assert works(tree, CEILING_K, state, basestation, rounds=200)
 
 
 def test_a_full_device_lives_within_what_was_reached(tree: Path, state: Path, basestation: Basestation) -> None:
     assert works(tree, REACHED_K, state, basestation, rounds=20)
+
+
+def test_a_flood_of_anything_leaves_it_working_within_the_ceiling(
+    tree: Path, state: Path, basestation: Basestation
+) -> None:
+    chance = random.Random(7)
+    device = start(tree, CEILING_K, state, basestation)
+    try:
+        basestation.attach()
+        before = use(basestation, rounds=1)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            for number in range(FLOOD):
+                octets = bytearray(chance.randbytes(chance.choice((0, 3, 16, 30, 60, 300, 1400))))
+                if len(octets) >= HEADER_LEN and chance.random() < 0.8:
+                    octets[8] = chance.choice(PACKET_TYPES)
+                    octets[11] = 0
+                    octets[14:16] = len(octets).to_bytes(2, "big")
+                    octets[18:20] = (len(octets) - HEADER_LEN).to_bytes(2, "big")
+                local = ("127.0.0.1", device.local_port)
+                stranger.sendto(octets, local if chance.random() < 0.5 else basestation.device)
+                stranger.sendto(local_request(number), local)
+        after = use(basestation, rounds=20)
+    finally:
+        device.stop()
+    assert not [line for line in device.lines if "failed" in line or "Traceback" in line]
+    assert after - before < 10 * CONNECTION_MAX
 
 
 def test_a_connection_costs_what_it_did(tree: Path, state: Path, basestation: Basestation) -> None:

@@ -187,3 +187,17 @@ def test_settings_may_come_from_a_file(runtime: str, tmp_path: Path) -> None:
     with running(runtime, "light", tmp_path / "state", "--config", str(file)) as device:
         pass
     assert any("id=from-file remote=on" in line for line in device.lines)
+
+
+def test_async_handlers_are_answered_when_they_end(runtime: str, tmp_path: Path) -> None:
+    app = str(Path(__file__).parent / "slow_device.py")
+    with running(runtime, app, tmp_path / "state", "--id", "dev1") as device:
+        client = LanClient(device.local_port, FINGERPRINT)
+        assert [client.call(1, bytes((x,))) for x in (1, 2)] == [(True, b"\x02"), (True, b"\x03")]
+        assert client.call(2) == (False, b"\x00\x00\x00\x0a")
+        assert client.call(3) == (False, b"\x00\x00\x00\x09")
+        assert client.call(1, b"\x07") == (True, b"\x08")
+        client.close()
+    assert [line for line in device.lines if "failed" in line] == [
+        "homeport: query broken failed: ValueError broken on purpose"
+    ]

@@ -16,8 +16,8 @@ START_S = 20
 
 
 def command(runtime: str, app: str, heap: str = "") -> list[str]:
-    """The command that runs an example; `heap` limits MicroPython's memory."""
-    script = str(FIRMWARE / "examples" / f"{app}.py")
+    """The command that runs an example, or the script at a path; `heap` limits MicroPython's memory."""
+    script = app if app.endswith(".py") else str(FIRMWARE / "examples" / f"{app}.py")
     if runtime == "cpython":
         return [sys.executable, script]
     limit = ["-X", f"heapsize={heap}"] if heap else []
