@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from homeport.client.profile import Profile
 from homeport.client.sync import Client
-from homeport.errors import ConfigError, ConnectFailed, HomeportError, RefusedError, StateError
+from homeport.errors import ConfigError, ConnectFailed, DeviceOffline, HomeportError, RefusedError, StateError
 from homeport.wire import address, endpoint
 from homeport_core.legacy import OP_DISCOVERY, build_discovery_body, build_response, is_legacy, parse_request
 from session_world import QUERY_ECHO, QUERY_REFUSE, FakeDevice
@@ -97,6 +97,19 @@ def test_a_closed_connection_says_so(client, running):
     assert not device.is_open
     with pytest.raises(StateError):
         echo(device, b"")
+
+
+def test_a_connection_that_died_says_so_to_every_later_call(client, running, monkeypatch):
+    for name in ("PERIOD_MS", "RETRY_MS", "SILENCE_MAX_MS"):
+        monkeypatch.setattr(f"homeport.client.keepalive.{name}", 20)
+    for name in ("RETRY_MS", "COMMIT_RETRY_MS", "SILENCE_MAX_MS"):
+        monkeypatch.setattr(f"homeport.client.session.{name}", 20)
+    device = client.connect(f"demo@127.0.0.1:{running.port}")
+    running.device.closed = True
+    for _ in range(2):
+        with pytest.raises(DeviceOffline):
+            echo(device, b"anybody?")
+    assert not device.is_open
 
 
 def test_a_client_that_is_not_open_says_so(me):

@@ -33,6 +33,7 @@ class Device(AclCalls):
         self._answers: dict[int, asyncio.Future[bytes]] = {}
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = asyncio.Event()
+        self._ended_by: HomeportError | None = None
 
     @property
     def path(self) -> PathKind:
@@ -74,6 +75,8 @@ class Device(AclCalls):
         Raises RefusedError (the device's exception, in `code`), Timeout, DeviceOffline (the connection died),
         StateError (it was closed). What `retry` does is described in `homeport.client.requests`.
         """
+        if self._ended_by is not None:
+            raise self._ended_by
         started_at_ms = now_ms()
         request_id = self._session.request(started_at_ms, payload, timeout_ms, Retry(retry))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -151,6 +154,7 @@ class Device(AclCalls):
 
     def _end(self, error: HomeportError | None) -> None:
         self._closed.set()
+        self._ended_by = error
         self._hub.remove(self._session)
         if not self._opened.done():
             self._opened.set_exception(error or StateError("the connection was closed"))
