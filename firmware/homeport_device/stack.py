@@ -265,14 +265,14 @@ class Stack:
     def _follow_peer(self, now_ms: int, connection: object, packet: object, socket: int, source: bytes) -> None:
         if connection.seen is not None:
             connection.seen.add(packet.mac())
+        connection.socket = socket
+        connection.peer = source
         if connection.state == CONNECTING:
             connection.enter(FIRST_DATA)
             connection.owes_open_report = self.config.connection_statistics and not connection.is_local
             if connection.rendezvous is not None:
                 connection.rendezvous.end()
             self.app.opened(connection)
-        connection.socket = socket
-        connection.peer = source
 
     def _tick(self, now_ms: int, connection: object) -> None:
         if ticks.diff(now_ms, connection.deadline_ms) >= 0:

@@ -227,6 +227,14 @@ class HandshakeTest(unittest.TestCase):
         answer = decode(bench.deliver(REMOTE, bench.attach_request(bench.nonce, STRANGER), GSP)[0][2])
         self.assertEqual(parse_ipx(answer.get(PL_IPX)).flags, NAT_SYMMETRIC)
 
+    def test_a_new_attachment_finds_the_nat_out_anew(self):
+        bench = Waiting()
+        bench.deliver(REMOTE, bench.attach_request(bench.nonce, STRANGER), GSP)
+        bench.advance(65000)
+        nonce = decode(bench.direct()[0][2]).get(PL_NONCE)
+        answer = decode(bench.deliver(REMOTE, bench.attach_request(nonce), GSP)[0][2])
+        self.assertEqual(parse_ipx(answer.get(PL_IPX)).flags, NAT_UNKNOWN)
+
     def test_each_failure_is_reported_once_for_each_invite(self):
         keys = AesContext(key_material(DEVICE_ID.encode(), KEY), True)
 

@@ -158,6 +158,32 @@ class IntroductionTest(unittest.TestCase):
         self.assertEqual(bench.introduce(), NOTIFY_OK)
         self.assertEqual(len([slot for slot in bench.stack.connections.slots if slot.is_local]), 2)
 
+    def test_the_stranger_who_waits_longest_gives_way(self):
+        bench = self.bench
+        numbers = []
+        for i in (2, 0, 1):
+            numbers.append(bench.connect_local(bytes((192, 168, 1, i + 1, 4, 1)), cp=0x1000 + i))
+            bench.advance(100)
+        bench.stack.connections.slots.sort(key=lambda connection: connection.source)
+        bench.introduce()
+        self.assertEqual([bench.stack.connections.find(number) is None for number in numbers], [True, False, False])
+
+    def test_one_that_only_lingers_gives_way_too(self):
+        bench = self.bench
+        for number in range(3):
+            bench.introduce(nsi=nsi(5000 + number))
+            bench.deliver(REMOTE, bench.keep_alive(nsi=nsi(5000 + number)), CLIENT)
+        bench.deliver(REMOTE, bench.close(nsi=nsi(5001)), CLIENT)
+        self.assertEqual(bench.introduce(nsi=nsi(6000)), NOTIFY_OK)
+        self.assertIsNone(bench.stack.connections.find(nsi(5001)))
+        self.assertEqual(bench.introduce(nsi=nsi(6001)), NOTIFY_BUSY_MICRO)
+
+    def test_a_used_number_is_a_whole_one(self):
+        """Numbers that only share octets with used ones are new."""
+        bench = self.bench
+        for number in (b"\x01\x02\x03\x04", b"\x05\x06\x07\x08", b"\x03\x04\x05\x06"):
+            self.assertEqual(bench.introduce(nsi=number), NOTIFY_OK)
+
     def test_a_refused_introduction_costs_nobody_a_slot(self):
         bench = self.bench
         for i in range(3):
@@ -220,6 +246,14 @@ class LocalTest(unittest.TestCase):
         self.assertEqual((connection.fingerprint, connection.client_id), (FINGERPRINT, b"local@example.org"))
         self.assertTrue(connection.is_local)
         self.assertFalse(connection.is_authentic)
+
+    def test_a_host_with_its_share_gives_up_its_own(self):
+        bench = self.bench
+        neighbour = bench.connect_local(b"\xc0\xa8\x01\x15\x04\x01")
+        numbers = [bench.connect_local() for _ in range(bench.config.connections_per_source + 1)]
+        self.assertIsNotNone(bench.stack.connections.find(neighbour))
+        self.assertIsNone(bench.stack.connections.find(numbers[0]))
+        self.assertIsNotNone(bench.stack.connections.find(numbers[1]))
 
     def test_every_request_without_an_nsi_makes_another_connection(self):
         self.assertNotEqual(self.bench.connect_local(), self.bench.connect_local())

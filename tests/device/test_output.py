@@ -45,10 +45,10 @@ class RateLimitTest(unittest.TestCase):
                     self.assertFalse(rate.allows(ticks.add(now_ms, 999)))
 
     def test_a_rest_of_days_is_no_lock_out(self):
-        rate = RateLimit(1)
-        rate.allows(0)
         for days in (3, 4, 6):
             with self.subTest(days=days):
+                rate = RateLimit(1)
+                rate.allows(0)
                 self.assertTrue(rate.allows(ticks.add(0, days * 24 * 3600 * 1000)))
 
 
