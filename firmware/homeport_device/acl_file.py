@@ -167,8 +167,8 @@ class Files:
 
     def rename(self, old: str, new: str) -> None:
         """Put `old` in the place of `new` in one step."""
-        os.rename(old, new)
-        if hasattr(os, "fsync"):
+        (os.replace if hasattr(os, "replace") else os.rename)(old, new)
+        if hasattr(os, "O_DIRECTORY"):
             folder = os.open(new.rsplit("/", 1)[0] if "/" in new else ".", os.O_RDONLY)
             try:
                 os.fsync(folder)

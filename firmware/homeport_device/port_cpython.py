@@ -4,6 +4,7 @@ import asyncio
 import errno
 import signal
 import socket
+import sys
 import time
 
 from homeport_core.compat import const
@@ -88,7 +89,12 @@ class Port:
         return task
 
     def run(self, driver: object, tasks: list) -> None:
-        asyncio.run(self._run(driver, tasks))
+        # The default loop of some systems cannot wait for sockets that we read ourselves.
+        with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+            try:
+                runner.run(self._run(driver, tasks))
+            except KeyboardInterrupt:
+                return
 
     def stop(self) -> None:
         self._stopped.set()
@@ -103,8 +109,9 @@ class Port:
         self._driver = driver
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self.stop)
+        if sys.platform != "win32":  # there Ctrl-C ends the loop
+            for number in (signal.SIGTERM, signal.SIGINT):
+                self._loop.add_signal_handler(number, self.stop)
         for index in (LOCAL, REMOTE):
             self._loop.add_reader(self._sockets[index], self._drain, index)
         driver.start()
