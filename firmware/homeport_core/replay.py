@@ -2,11 +2,11 @@
 
 from homeport_core.compat import const
 
-_KEPT_LEN = const(8)  # a MAC is random: 8 of its octets identify a packet
+_KEPT_LEN = const(4)  # a MAC is random: among some hundred, four of its octets tell one packet
 
 
 class MacCache:
-    """The last `size` MACs of one direction, oldest forgotten first. Fixed memory: 8 octets each."""
+    """The last `size` MACs of one direction, oldest forgotten first. Fixed memory: 4 octets each."""
 
     __slots__ = ("_next", "_ring", "_size")
 
