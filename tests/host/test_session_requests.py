@@ -274,6 +274,24 @@ def test_a_request_larger_than_a_packet_fails_and_the_session_goes_on():
     assert finished(world, world.request(QUERY_ECHO, b"ok")) == [b"ok"]
 
 
+def test_a_request_that_nobody_waits_for_is_not_repeated_and_has_no_outcome():
+    world = opened(loss=1.0)
+    request_id = world.request(QUERY_ECHO)
+    world.session.cancel(request_id)
+    world.run(20_000)
+    assert len(rpc_packets(world)) == 1
+    assert world.outcome(request_id) is None
+
+
+def test_a_request_that_is_given_up_before_it_was_sent_is_never_sent():
+    world = World()
+    world.introduce()
+    world.session.cancel(world.request(QUERY_ECHO))
+    world.until_open()
+    world.run(1_000)
+    assert rpc_packets(world) == []
+
+
 def test_requests_that_wait_for_a_connection_expire():
     world = World(loss=1.0)
     world.introduce()

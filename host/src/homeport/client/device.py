@@ -84,6 +84,9 @@ class Device(AclCalls):
         self._hub.flush(self._session)
         try:
             return await answer
+        except asyncio.CancelledError:
+            self._session.cancel(request_id)
+            raise
         finally:
             self._answers.pop(request_id, None)
             self.elapsed_ms = now_ms() - started_at_ms

@@ -178,6 +178,11 @@ class Requests:
                 self._waiting.remove(request)
         return late
 
+    def cancel(self, request_id: int) -> None:
+        """Nobody waits any more: send it neither first nor again. A device may have run it."""
+        self._waiting = deque(request for request in self._waiting if request.request_id != request_id)
+        self._in_flight = {key: r for key, r in self._in_flight.items() if r.request_id != request_id}
+
     def clear(self) -> list[Request]:
         """Take out all."""
         requests = [*self._in_flight.values(), *self._waiting]

@@ -185,6 +185,10 @@ class Session:
         self._progress(now_ms)
         return request_id
 
+    def cancel(self, request_id: int) -> None:
+        """Give a request up; there will be no event for it. Harmless when it is over."""
+        self._requests.cancel(request_id)
+
     def close(self, now_ms: int) -> None:
         """End the connection; the event Closed follows within 300 ms."""
         if self.state in (State.CLOSING, State.CLOSED):
