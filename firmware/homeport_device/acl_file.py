@@ -202,6 +202,8 @@ def _read(file: object, acl: object) -> tuple:
             # users would make the next stranger its owner.
             return version, expected - slot if version == _VERSION and slot else None
         _unpack(version, record, acl.record(slot))
+    if count <= acl.size and len(file.read(_RECORD_LENS[version])) == _RECORD_LENS[version]:
+        return version, None  # users that nobody counted: the header is damaged
     return version, 0
 
 

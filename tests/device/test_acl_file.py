@@ -122,6 +122,15 @@ class Loading(unittest.TestCase):
             self.assertTrue(acl.users() or acl.system == 0, n)
             self.assertEqual(disk, {PATH: whole[:n]})
 
+    def test_a_file_with_any_octet_flipped_is_read_or_closes_the_device(self):
+        whole = unhex(vectors()["one_owner"]["hex"])
+        for at in range(len(whole)):
+            for flipped in (whole[at] ^ 0xFF, whole[at] ^ 0x01):
+                content = whole[:at] + bytes((flipped,)) + whole[at + 1 :]
+                acl, disk, said = opened(content)
+                self.assertTrue(len(acl.users()) == 1 or acl.system == 0, (at, said))
+                self.assertEqual(list(disk), [PATH])
+
     def test_a_damaged_file_is_set_aside_before_a_new_one_is_saved(self):
         acl, disk, _ = opened(b"\x00\x00")
         acl.add(OWNER, b"")
