@@ -25,6 +25,7 @@ class Nat(enum.Enum):
     ADDRESS_RESTRICTED = "address restricted"  # one mapping for all; addresses that were sent to may send
     PORT_RESTRICTED = "port restricted"  # one mapping for all; endpoints that were sent to may send
     SYMMETRIC = "symmetric"  # a random mapping for each destination, which alone may send to it
+    SYMMETRIC_POOL = "symmetric, from a pool"  # likewise, from a thousand ports: many sockets find them
     COUNTING = "symmetric, counting"  # likewise, but ports in turn: near each other, so guessing finds them
     BLOCKED = "udp blocked"  # TCP only
 
@@ -36,6 +37,7 @@ _SOURCE_NAT = {
     Nat.ADDRESS_RESTRICTED: "update @mapped_for { udp sport . ip daddr : ip saddr } masquerade",
     Nat.PORT_RESTRICTED: "masquerade",
     Nat.SYMMETRIC: "masquerade fully-random",
+    Nat.SYMMETRIC_POOL: "masquerade to :40000-40999 fully-random",
     Nat.COUNTING: f"masquerade to :numgen inc mod 48 map {{ {_COUNTING_POOL} }}",
     Nat.BLOCKED: "drop",
 }

@@ -96,6 +96,12 @@ def test_client_without_udp_is_told(home, device, client):
     assert "UDP" in answer["error"] or "relay" in answer["error"], answer
 
 
+def test_device_without_udp_is_offline(parts, home, client):
+    light = parts.device(home(Nat.BLOCKED)[1])
+    light.wait_for("ready")
+    assert client(home(Nat.OPEN)[1]).connect(light).get("type") == "DeviceOffline"
+
+
 def test_dead_direct_path_is_replaced_by_the_relay(parts, home, device, client):
     (there, device_host), (here, client_host) = home(Nat.PORT_RESTRICTED), home(Nat.PORT_RESTRICTED)
     light, person = device(device_host), client(client_host)

@@ -19,6 +19,7 @@ _KINDS = {
     Nat.ADDRESS_RESTRICTED: ("same", "address"),
     Nat.PORT_RESTRICTED: ("same", "endpoint"),
     Nat.SYMMETRIC: ("different", "endpoint"),
+    Nat.SYMMETRIC_POOL: ("different", "endpoint"),
     Nat.COUNTING: ("different", "endpoint"),
 }
 

@@ -13,12 +13,14 @@ import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from homeport_core.spec import PORT_LOCAL
+from homeport_core.spec import NAT_SYMMETRIC, PORT_LOCAL
 
 from homeport import gate_messages, wire
+from homeport.client import frames
 from homeport.client.broadcast import search_endpoints
 from homeport.client.builtin import BUILTIN
 from homeport.client.clear import ClearOpening
+from homeport.client.crowd import Crowd
 from homeport.client.device import Device
 from homeport.client.discovery import Found
 from homeport.client.gate import GateLink
@@ -32,8 +34,9 @@ from homeport.client.profile import Profile
 from homeport.client.psk import PskOpening
 from homeport.client.race import first_of, not_found
 from homeport.client.refusals import notify_error
+from homeport.client.rendezvous import usable
 from homeport.client.search import DISCOVERY_MS, resolve, search
-from homeport.client.session import Session
+from homeport.client.session import Session, State
 from homeport.client.surroundings import NOWHERE, Surroundings
 from homeport.errors import ConfigError
 
@@ -72,6 +75,8 @@ class Client:
         self._hub = Hub()
         self._surroundings = Surroundings(self._hub)
         self._link: GateLink | None = None
+        self._crowd_turn = asyncio.Lock()
+        self._crowds: set[asyncio.Task[None]] = set()
         self._devices: set[Device] = set()
 
     async def open(self) -> None:
@@ -84,6 +89,9 @@ class Client:
         if self._link is not None:
             await self._link.close()
         await self._surroundings.close()
+        for crowd in self._crowds:
+            crowd.cancel()
+        await asyncio.gather(*self._crowds, return_exceptions=True)
         self._hub.close()
 
     async def __aenter__(self) -> Client:
@@ -156,7 +164,7 @@ class Client:
             opening = PskOpening(
                 endpoint, device_id, name, fingerprint, psk.key_id, psk.key, secrets.token_bytes
             )
-        return await self._open_session(device_id, opening)
+        return await self._open_session(device_id, Session(opening, secrets.token_bytes))
 
     async def _connect_remote(self, device_id: str, kinds: frozenset[PathKind]) -> Device:
         link = self._gate()
@@ -169,19 +177,31 @@ class Client:
         introduction = Introduction(
             answer.nsi, answer.key, answer.gsp, answer.device_private, answer.device_global, answer.device_nat
         )
-        return await self._open_session(
-            device_id,
-            IntroducedOpening(introduction, kinds, secrets.token_bytes),
-            answer.nsi,
-        )
+        session = Session(IntroducedOpening(introduction, kinds, secrets.token_bytes), secrets.token_bytes)
+        if own.nat_type == NAT_SYMMETRIC and answer.device_nat != NAT_SYMMETRIC and usable(answer.device_global):
+            self._gather_crowd(session, answer.device_global)
+        return await self._open_session(device_id, session, answer.nsi)
 
-    async def _open_session(self, device_id: str, opening: Opening, nsi: bytes | None = None) -> Device:
+    def _gather_crowd(self, session: Session, endpoint: bytes) -> None:
+        """Ask from many sockets, one session after the other: together they would take too many files."""
+        ask = frames.rendezvous(session.opening.cp, session.opening.sp, 0, endpoint)
+        crowd = Crowd(self._hub, session, ask, endpoint, lambda: _needs_no_path(session))
+
+        async def take_turn() -> None:
+            async with self._crowd_turn:
+                await crowd.run()
+
+        task = asyncio.create_task(take_turn())
+        self._crowds.add(task)
+        task.add_done_callback(self._crowds.discard)
+
+    async def _open_session(self, device_id: str, session: Session, nsi: bytes | None = None) -> Device:
         def on_closed() -> None:
             self._devices.discard(device)
             if nsi is not None and self._link is not None:
                 self._link.disconnect(nsi)
 
-        device = Device(device_id, Session(opening, secrets.token_bytes), self._hub, on_closed)
+        device = Device(device_id, session, self._hub, on_closed)
         self._devices.add(device)
         await device.open()
         return device
@@ -196,6 +216,12 @@ class Client:
     def _known_interface(self, device_id: str) -> Interface:
         xml = cached_interface(self._home, device_id, MAX_XML_LEN) if self._home is not None else None
         return BUILTIN if xml is None else Interface.parse(xml).extended_by(BUILTIN)
+
+
+def _needs_no_path(session: Session) -> bool:
+    if session.state is State.OPEN and session.path is not None:
+        return session.path.kind is PathKind.DIRECT
+    return session.state is State.CLOSED
 
 
 def parse_target(text: str, default_port: int = PORT_LOCAL) -> tuple[str, wire.Address | None]:

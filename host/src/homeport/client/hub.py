@@ -1,6 +1,7 @@
 """The adapter between the machines and one UDP socket: feed, send, hand out events, keep one timer.
 
-All machines of a client share the socket, so that one probe tells the public endpoint of every connection.
+All machines of a client share the socket, so that one probe tells the public endpoint of every connection. A machine
+that is heard on an extra socket (`open_extra`, see `crowd`) answers there, and so keeps the hole that was found.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ class Hub:
         self._machines: dict[Machine, Callable[[Any], None]] = {}
         self._nsis: dict[Machine, tuple[bytes, ...]] = {}
         self._by_nsi: dict[bytes, Machine] = {}
+        self._extra: dict[socket.socket, Machine] = {}
+        self._via: dict[tuple[Machine, bytes], socket.socket] = {}  # other ways than our socket, by endpoint
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for_ms = 0
 
@@ -73,19 +76,14 @@ class Hub:
 
     def open(self, host: str = "0.0.0.0", port: int = 0) -> None:
         """Bind the socket. Raises OSError."""
-        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        try:
-            sock.setblocking(False)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
-            sock.bind((host, port))
-        except OSError:
-            sock.close()
-            raise
-        self._sock = sock
-        asyncio.get_running_loop().add_reader(sock, self._readable)
+        self._sock = _bound_socket(host, port)
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        asyncio.get_running_loop().add_reader(self._sock, self._readable, self._sock)
 
     def close(self) -> None:
         """Drop all machines and the socket."""
+        for sock in list(self._extra):
+            self._close_extra(sock)
         if self._sock is not None:
             asyncio.get_running_loop().remove_reader(self._sock)
             self._sock.close()
@@ -95,6 +93,21 @@ class Hub:
         self._machines.clear()
         self._nsis.clear()
         self._by_nsi.clear()
+
+    def open_extra(self, machine: Machine) -> socket.socket:
+        """Another socket, for one machine; it is closed with the machine at the latest. Raises OSError."""
+        if self._sock is None:
+            raise StateError("the client is not open")
+        sock = _bound_socket(self._sock.getsockname()[0], 0)
+        self._extra[sock] = machine
+        asyncio.get_running_loop().add_reader(sock, self._readable, sock)
+        return sock
+
+    def close_unused(self, machine: Machine) -> None:
+        """Close the extra sockets of a machine on which nobody was heard."""
+        for sock in [sock for sock, owner in self._extra.items() if owner is machine]:
+            if sock not in self._via.values():
+                self._close_extra(sock)
 
     def add(self, machine: Machine, on_event: Callable[[Any], None]) -> None:
         """Start a machine; its events go to `on_event` until it is removed."""
@@ -108,6 +121,8 @@ class Hub:
         if self._machines.pop(machine, None) is not None:
             for nsi in self._nsis.pop(machine):
                 self._by_nsi.pop(nsi, None)
+            for sock in [sock for sock, owner in self._extra.items() if owner is machine]:
+                self._close_extra(sock)
 
     def flush(self, machine: Machine) -> None:
         """After a call to `machine`: send what it wants, hand out its events, set the timer."""
@@ -122,39 +137,45 @@ class Hub:
             self._by_nsi.update(dict.fromkeys(nsis, machine))
             self._nsis[machine] = nsis
         for data, endpoint in machine.datagrams():
-            self._send(data, endpoint)
+            self.send(self._via.get((machine, endpoint), self._sock), data, endpoint)
         while (event := machine.next_event()) is not None:
             on_event = self._machines.get(machine)
             if on_event is None:
                 return
             on_event(event)
 
-    def _send(self, data: bytes, endpoint: bytes) -> None:
-        if self._sock is None:
+    def send(self, sock: socket.socket | None, data: bytes, endpoint: bytes) -> None:
+        """Send a datagram; a bad network is counted, not raised."""
+        if sock is None:
             return
         try:
-            self._sock.sendto(data, wire.address(endpoint))
+            sock.sendto(data, wire.address(endpoint))
         except OSError as error:
             if error.errno not in _TRANSIENT:
                 raise
             self.drops[errno.errorcode[error.errno]] += 1
 
-    def _readable(self) -> None:
+    def _readable(self, sock: socket.socket) -> None:
         for _ in range(_BURST):
-            if self._sock is None:
-                return
+            if sock is not self._sock and sock not in self._extra:
+                return  # closed meanwhile
             try:
-                data, address = self._sock.recvfrom(_READ_MAX)
+                data, address = sock.recvfrom(_READ_MAX)
             except BlockingIOError:
                 break
             except OSError as error:  # an ICMP error for something we sent
                 self.drops[errno.errorcode.get(error.errno or 0, "error")] += 1
                 continue
-            self._route(data, wire.endpoint(address))
+            self._route(sock, data, wire.endpoint(address))
         self._arm()
 
-    def _route(self, data: bytes, source: bytes) -> None:
+    def _route(self, sock: socket.socket, data: bytes, source: bytes) -> None:
         machine = self._by_nsi.get(data[:4]) or self._by_nsi.get(data[4:8])
+        if sock in self._extra:
+            if machine is not self._extra[sock]:
+                self.drops["unknown"] += 1
+                return
+            self._via.setdefault((machine, source), sock)
         now = now_ms()
         targets = [machine] if machine is not None else [m for m, nsis in self._nsis.items() if not nsis]
         if not targets:
@@ -162,6 +183,12 @@ class Hub:
         for target in targets:
             target.datagram(now, data, source)
             self._step(target)
+
+    def _close_extra(self, sock: socket.socket) -> None:
+        del self._extra[sock]
+        self._via = {way: via for way, via in self._via.items() if via is not sock}
+        asyncio.get_running_loop().remove_reader(sock)
+        sock.close()
 
     def _arm(self) -> None:
         deadline = min((m.deadline_ms for m in self._machines if m.deadline_ms is not None), default=None)
@@ -184,3 +211,14 @@ class Hub:
                 machine.timeout(now)
                 self._step(machine)
         self._arm()
+
+
+def _bound_socket(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
