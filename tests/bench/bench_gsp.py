@@ -19,10 +19,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from gsp_peers import FINGERPRINT, Client, Device, Inventory, attach, drain, exchange, make_rng  # noqa: E402
-from homeport.basestation.connect import ConnectRequest  # noqa: E402
 from homeport.basestation.events import Connected  # noqa: E402
-from homeport.basestation.gsp import Gsp  # noqa: E402
-from homeport.basestation.settings import GspSettings, RateLimit  # noqa: E402
+from homeport.basestation.gsp.connect import ConnectRequest  # noqa: E402
+from homeport.basestation.gsp.dispatch import Gsp  # noqa: E402
+from homeport.basestation.gsp.settings import GspSettings, RateLimit  # noqa: E402
 from homeport.basestation.udp import BATCH, UdpEndpoint  # noqa: E402
 from homeport_core.packet import encode  # noqa: E402
 from homeport_core.payloads import build_notify  # noqa: E402

@@ -6,10 +6,10 @@ import sqlite3
 import pytest
 from basestation_process import inventory_of
 from homeport.basestation import directory as directory_module
-from homeport.basestation import schema
-from homeport.basestation.archive import Archive
 from homeport.basestation.directory import Directory
-from homeport.basestation.roster import Roster
+from homeport.basestation.inventory import schema
+from homeport.basestation.inventory.archive import Archive
+from homeport.basestation.inventory.roster import Roster
 
 ID = b"dev1"
 KEY = bytes(16)

@@ -9,7 +9,7 @@ from homeport.basestation import config as config_module
 from homeport.basestation import directory as directory_module
 from homeport.basestation.config import TEMPLATE, Config, load_config
 from homeport.basestation.directory import Directory, load_gate_pem
-from homeport.basestation.inventory import Inventory
+from homeport.basestation.inventory.inventory import Inventory
 from homeport.errors import ConfigError, StorageError
 from homeport.fingerprint import fingerprint_of
 

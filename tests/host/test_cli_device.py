@@ -6,7 +6,7 @@ import pytest
 from basestation_process import homeport, homeport_json, inventory_of
 from homeport.basestation import directory as directory_module
 from homeport.basestation.directory import Directory
-from homeport.basestation.records import Batch, Records
+from homeport.basestation.inventory.records import Batch, Records
 
 KEY = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 

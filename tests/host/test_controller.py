@@ -4,7 +4,7 @@ import pytest
 from gsp_peers import GSP_ENDPOINT, Device, Inventory, drain, opened
 from homeport.basestation.controller import Controller
 from homeport.basestation.events import AttachFailed, AttachFailure, InviteRefused, Refusal
-from homeport.basestation.settings import ControllerSettings, RateLimit
+from homeport.basestation.gsp.settings import ControllerSettings, RateLimit
 from homeport.wire import endpoint
 from homeport_core.errors import ConfigError
 from homeport_core.packet import encode

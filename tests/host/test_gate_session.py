@@ -6,8 +6,8 @@ import pytest
 from gate_peers import valid
 from homeport import gate_messages as gate
 from homeport.basestation.events import Connected, ConnectRefused
-from homeport.basestation.gate_session import Close, GateSession, HangUp, Introduce, Send, SessionSettings
-from homeport.basestation.settings import RateLimit
+from homeport.basestation.gate.session import Close, GateSession, HangUp, Introduce, Send, SessionSettings
+from homeport.basestation.gsp.settings import RateLimit
 
 RELAY = bytes((192, 0, 2, 1, 21, 189))
 FINGERPRINT = bytes(range(16))

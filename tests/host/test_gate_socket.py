@@ -3,7 +3,7 @@
 import pytest
 from gate_peers import upgrade_request
 from gate_target import read_messages, read_socket
-from homeport.basestation.gate_socket import Binary, Ended, Opened, Oversized, Text, WebSocketEnd
+from homeport.basestation.gate.websocket import Binary, Ended, Opened, Oversized, Text, WebSocketEnd
 from homeport.gate_messages import MESSAGE_MAX
 from hypothesis import given
 from hypothesis import strategies as st

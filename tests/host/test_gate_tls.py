@@ -9,12 +9,12 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from gate_peers import GateClient, NotedSwitchboard, certificate, client_tls, ec_key, rsa_key
 from homeport.basestation.events import Connected, ConnectRefused
-from homeport.basestation.gate import Gate, GateSettings
-from homeport.basestation.gate_link import BACKLOG_MAX, CLOSING_MS, OPENING_MAX, OPENING_MS, STALLED_MS
-from homeport.basestation.gate_session import Send, SessionSettings
-from homeport.basestation.gate_tls import identify, server_context
+from homeport.basestation.gate.admission import Gate, GateSettings
+from homeport.basestation.gate.link import BACKLOG_MAX, CLOSING_MS, OPENING_MAX, OPENING_MS, STALLED_MS
+from homeport.basestation.gate.session import Send, SessionSettings
+from homeport.basestation.gate.tls import identify, server_context
+from homeport.basestation.gsp.settings import RateLimit
 from homeport.basestation.server import _listen
-from homeport.basestation.settings import RateLimit
 from homeport.errors import AuthError
 from homeport.fingerprint import fingerprint_of
 from OpenSSL import crypto

@@ -2,8 +2,8 @@
 
 from gsp_peers import Device, attach, drain, exchange, make_gsp, make_rng, opened
 from homeport.basestation.events import DeviceEvent, DeviceLost
-from homeport.basestation.gsp import Gsp
-from homeport.basestation.settings import GspSettings
+from homeport.basestation.gsp.dispatch import Gsp
+from homeport.basestation.gsp.settings import GspSettings
 from homeport_core.packet import encode
 from homeport_core.payloads import build_notify, parse_time
 from homeport_core.spec import FL_EXCEPTION, FL_RESPONSE, NOTIFY_ERROR, NOTIFY_OK, PL_NOTIFY, PL_TIME, PT_U_ALIVE

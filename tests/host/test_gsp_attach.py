@@ -3,7 +3,7 @@
 import pytest
 from gsp_peers import Device, attach, drain, exchange, make_gsp, opened
 from homeport.basestation.events import AttachFailed, AttachFailure, DeviceAttached, DeviceLost, InviteRefused, Refusal
-from homeport.basestation.settings import RateLimit
+from homeport.basestation.gsp.settings import RateLimit
 from homeport.wire import endpoint
 from homeport_core.crypto import AesContext, key_material
 from homeport_core.spec import (

@@ -2,8 +2,8 @@
 
 import pytest
 from gsp_peers import FINGERPRINT, Client, Device, attach, drain, exchange, make_gsp, opened
-from homeport.basestation.connect import ConnectRequest, cut
 from homeport.basestation.events import Connected, ConnectRefused, SessionClosed
+from homeport.basestation.gsp.connect import ConnectRequest, cut
 from homeport.wire import endpoint
 from homeport_core.catalogue import NOTIFY_MICRO_REATTACHING, NOTIFY_MICRO_REQ_ERR, NOTIFY_UNKNOWN_MICRO
 from homeport_core.crypto import AesContext

@@ -2,10 +2,10 @@
 
 from gsp_peers import make_rng
 from homeport.basestation.events import DeviceLost, EventQueue
+from homeport.basestation.gsp.nsi import fresh_nsi
+from homeport.basestation.gsp.settings import RateLimit
+from homeport.basestation.gsp.wheel import TICK_MS, Wheel
 from homeport.basestation.limits import Buckets
-from homeport.basestation.nsi import fresh_nsi
-from homeport.basestation.settings import RateLimit
-from homeport.basestation.wheel import TICK_MS, Wheel
 
 
 def test_a_bucket_gives_its_burst_and_then_its_rate():

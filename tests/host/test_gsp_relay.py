@@ -2,9 +2,9 @@
 
 import pytest
 from gsp_peers import FINGERPRINT, Client, Device, attach, drain, exchange, make_gsp, make_rng, opened
-from homeport.basestation.connect import ConnectRequest
 from homeport.basestation.events import Connected, RelayBound, SessionClosed
-from homeport.basestation.probe import ANSWER_LEN
+from homeport.basestation.gsp.connect import ConnectRequest
+from homeport.basestation.gsp.probe import ANSWER_LEN
 from homeport.wire import endpoint
 from homeport_core.crypto import AesContext
 from homeport_core.errors import FullError

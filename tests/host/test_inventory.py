@@ -8,12 +8,12 @@ import sys
 import threading
 
 import pytest
-from homeport.basestation import inventory as inventory_module
-from homeport.basestation import schema
-from homeport.basestation.inventory import Inventory, check_device_id, parse_device_key
-from homeport.basestation.records import Batch, Records
-from homeport.basestation.roster import Roster
-from homeport.basestation.sealing import Sealer, read_master_key
+from homeport.basestation.inventory import inventory as inventory_module
+from homeport.basestation.inventory import schema
+from homeport.basestation.inventory.inventory import Inventory, check_device_id, parse_device_key
+from homeport.basestation.inventory.records import Batch, Records
+from homeport.basestation.inventory.roster import Roster
+from homeport.basestation.inventory.sealing import Sealer, read_master_key
 from homeport.errors import ConfigError, StorageError
 
 MASTER = bytes(range(32))
@@ -303,8 +303,8 @@ def test_the_log_of_changes_stays_bounded(inventory, monkeypatch, path):
 def test_changes_of_another_process_are_seen(inventory, path):
     roster, _ = refreshed(inventory)
     script = (
-        "import sys; from pathlib import Path; from homeport.basestation.inventory import Inventory;"
-        "from homeport.basestation.sealing import Sealer;"
+        "import sys; from pathlib import Path; from homeport.basestation.inventory.inventory import Inventory;"
+        "from homeport.basestation.inventory.sealing import Sealer;"
         "Inventory(Path(sys.argv[1]), Sealer(bytes(range(32)))).add('dev1')"
     )
     subprocess.run([sys.executable, "-c", script, str(path)], check=True)

@@ -17,11 +17,11 @@ from homeport.basestation.events import (
     RelayBound,
     SessionClosed,
 )
-from homeport.basestation.inventory import Changes
+from homeport.basestation.inventory.inventory import Changes
+from homeport.basestation.inventory.records import Batch
+from homeport.basestation.inventory.roster import Roster
 from homeport.basestation.log import JsonLog
 from homeport.basestation.notices import Notices
-from homeport.basestation.records import Batch
-from homeport.basestation.roster import Roster
 
 ID = b"dev1"
 ADDRESS = ("198.51.100.7", 40000)

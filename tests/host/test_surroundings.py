@@ -6,8 +6,8 @@ import socket
 import pytest
 from homeport import wire
 from homeport.basestation.counters import GspCounters
-from homeport.basestation.probe import Probes
-from homeport.basestation.settings import GspSettings
+from homeport.basestation.gsp.probe import Probes
+from homeport.basestation.gsp.settings import GspSettings
 from homeport.client.hub import Hub
 from homeport.client.surroundings import Surroundings
 from homeport.gate_messages import Hello

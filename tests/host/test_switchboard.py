@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from homeport.basestation.connect import ConnectRequest
+from homeport.basestation.gsp.connect import ConnectRequest
 from homeport.basestation.switchboard import GspSwitchboard, fill_address, reached_at
 from homeport.gate_messages import Connect
 from homeport.wire import endpoint

@@ -5,8 +5,8 @@ import socket
 
 import pytest
 from gsp_peers import FINGERPRINT, Device, make_gsp
-from homeport.basestation.connect import ConnectRequest
 from homeport.basestation.events import Connected, DeviceAttached, DeviceLost
+from homeport.basestation.gsp.connect import ConnectRequest
 from homeport.basestation.udp import BATCH, UdpEndpoint, monotonic_ms
 from homeport_core.errors import ConfigError
 

@@ -6,10 +6,10 @@ import random
 import tracemalloc
 
 from gsp_peers import FINGERPRINT, Client, Device, attach, drain, exchange, make_gsp, make_rng, opened
-from homeport.basestation.connect import ConnectRequest
 from homeport.basestation.controller import Controller
 from homeport.basestation.events import Connected, ConnectRefused, DeviceAttached, InviteRefused
-from homeport.basestation.settings import ControllerSettings, RateLimit
+from homeport.basestation.gsp.connect import ConnectRequest
+from homeport.basestation.gsp.settings import ControllerSettings, RateLimit
 from homeport_core.packet import encode
 from homeport_core.payloads import build_notify, parse_ipx
 from homeport_core.spec import (

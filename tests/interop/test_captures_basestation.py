@@ -8,7 +8,6 @@ a device that takes both, deliberately bad ones, and its own numbering of U_ALIV
 import pytest
 import vector_files
 from gsp_peers import Inventory, drain, make_rng, opened
-from homeport.basestation.connect import ConnectRequest
 from homeport.basestation.controller import Controller
 from homeport.basestation.events import (
     AttachFailed,
@@ -20,8 +19,9 @@ from homeport.basestation.events import (
     InviteRefused,
     Refusal,
 )
-from homeport.basestation.gsp import Gsp
-from homeport.basestation.settings import ControllerSettings, GspSettings
+from homeport.basestation.gsp.connect import ConnectRequest
+from homeport.basestation.gsp.dispatch import Gsp
+from homeport.basestation.gsp.settings import ControllerSettings, GspSettings
 from homeport.wire import endpoint, parse_address
 from homeport_core.payloads import parse_fp, parse_id, parse_ipx
 from homeport_core.spec import (

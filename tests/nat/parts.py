@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.basestation.directory import Directory
-from homeport.basestation.inventory import Inventory
+from homeport.basestation.inventory.inventory import Inventory
 from homeport.client.profile import Profile
 from homeport_device.acl import Acl
 from homeport_device.acl_file import AclFile
@@ -30,7 +30,7 @@ GSP_PORT = 5565
 GATE_PORT = 5568
 _OWNER = 0xE0000000
 _ANSWER_S = 30
-_DEVICE_IDS = tuple(f"light-{number}" for number in range(32))
+_DEVICE_IDS = tuple(f"light-{number}" for number in range(48))
 
 
 class Parts:

@@ -6,11 +6,11 @@ import random
 
 import pytest
 from gsp_peers import FINGERPRINT, GSP_ADDRESS, Client, Device, Inventory, make_rng, opened
-from homeport.basestation.connect import ConnectRequest
 from homeport.basestation.controller import Controller
 from homeport.basestation.events import Connected, ConnectRefused, DeviceAttached, DeviceLost
-from homeport.basestation.gsp import Gsp
-from homeport.basestation.settings import ControllerSettings, GspSettings
+from homeport.basestation.gsp.connect import ConnectRequest
+from homeport.basestation.gsp.dispatch import Gsp
+from homeport.basestation.gsp.settings import ControllerSettings, GspSettings
 from homeport.wire import address, endpoint
 from homeport_core.payloads import parse_ipx
 from homeport_core.spec import FL_RESPONSE, PL_IPX, PT_DATA, PT_U_ALIVE, PT_U_ATTACH, PT_U_INVITE

@@ -8,8 +8,8 @@ import pytest
 from device_bench import FakeApp
 from gsp_peers import GSP_ADDRESS, make_rng, opened
 from homeport.basestation.events import Connected
-from homeport.basestation.gsp import Gsp
-from homeport.basestation.settings import GspSettings
+from homeport.basestation.gsp.dispatch import Gsp
+from homeport.basestation.gsp.settings import GspSettings
 from homeport.wire import address, endpoint
 from homeport_core import ticks
 from homeport_core.crypto import AesContext

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gsp_peers import Device
 from homeport.basestation.directory import Directory
-from homeport.basestation.inventory import Inventory
+from homeport.basestation.inventory.inventory import Inventory
 from homeport.wire import parse_address
 
 HOMEPORT = Path(sys.executable).with_name("homeport")

@@ -2,10 +2,10 @@
 no more than they got."""
 
 from gsp_peers import FINGERPRINT, Client, Device, attach, drain, exchange, make_gsp
-from homeport.basestation.connect import ConnectRequest
 from homeport.basestation.controller import Controller
 from homeport.basestation.events import Connected
-from homeport.basestation.settings import ControllerSettings
+from homeport.basestation.gsp.connect import ConnectRequest
+from homeport.basestation.gsp.settings import ControllerSettings
 from homeport_core.spec import PT_U_INVITE
 
 STRANGER = ("192.0.2.66", 666)

@@ -2,8 +2,8 @@
 
 from gate_peers import upgrade_request, valid
 from homeport import gate_messages
-from homeport.basestation.gate_session import GateSession, SessionSettings
-from homeport.basestation.gate_socket import Ended, Text, WebSocketEnd
+from homeport.basestation.gate.session import GateSession, SessionSettings
+from homeport.basestation.gate.websocket import Ended, Text, WebSocketEnd
 from homeport.errors import MalformedError
 
 UPGRADE = upgrade_request()

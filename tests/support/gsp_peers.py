@@ -4,8 +4,8 @@ inventory. Small and without timers: a test decides when anything is sent, repea
 import random
 
 from homeport.basestation.devices import DeviceRecord
-from homeport.basestation.gsp import Gsp
-from homeport.basestation.settings import GspSettings
+from homeport.basestation.gsp.dispatch import Gsp
+from homeport.basestation.gsp.settings import GspSettings
 from homeport.wire import endpoint
 from homeport_core.crypto import AesContext, key_material
 from homeport_core.errors import ProtocolError

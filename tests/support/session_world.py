@@ -269,7 +269,7 @@ class World:
 
     def device_deadline(self):
         """When the device wants to act of its own accord; a FakeDevice never does."""
-        return None
+        return
 
     def device_timeout(self):
         """Let it."""

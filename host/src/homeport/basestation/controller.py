@@ -25,9 +25,9 @@ from homeport_core.spec import (
 from homeport.basestation.counters import ControllerCounters
 from homeport.basestation.devices import Devices
 from homeport.basestation.events import AttachFailed, AttachFailure, Event, EventQueue, InviteRefused, Refusal
+from homeport.basestation.gsp.settings import ControllerSettings
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import NOTHING, Datagrams
-from homeport.basestation.settings import ControllerSettings
 from homeport.wire import Address, endpoint, printable
 
 ANSWER_LEN = 33

@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from homeport.basestation import config, schema, sealing
+from homeport.basestation import config
+from homeport.basestation.inventory import schema, sealing
 from homeport.errors import StorageError
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.fingerprint import fingerprint_of

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from homeport.basestation.gsp.settings import RateLimit
 from homeport.basestation.limits import Buckets
-from homeport.basestation.settings import RateLimit
 from homeport.wire import Address
 
 _REPORT_KEYS_MAX = 4_096

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from homeport_core.spec import ATTACH_INTEGRITY, ATTACH_NONCE
 
-from homeport.basestation.archive import Archive, now_s
 from homeport.basestation.events import (
     AttachFailed,
     AttachFailure,
@@ -18,9 +17,10 @@ from homeport.basestation.events import (
     RelayBound,
     SessionClosed,
 )
-from homeport.basestation.gate import Gate, Log
-from homeport.basestation.gsp import Gsp
-from homeport.basestation.roster import Roster
+from homeport.basestation.gate.admission import Gate, Log
+from homeport.basestation.gsp.dispatch import Gsp
+from homeport.basestation.inventory.archive import Archive, now_s
+from homeport.basestation.inventory.roster import Roster
 from homeport.wire import address_text
 
 _REPORTED = {

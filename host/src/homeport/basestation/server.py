@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from homeport.basestation.admin import Admin, Figures
-from homeport.basestation.archive import Archive
 from homeport.basestation.config import Config
 from homeport.basestation.controller import Controller
 from homeport.basestation.directory import Directory, load_gate_pem
 from homeport.basestation.events import Event
-from homeport.basestation.gate import Gate
-from homeport.basestation.gate_tls import server_context
-from homeport.basestation.gsp import Gsp
+from homeport.basestation.gate.admission import Gate
+from homeport.basestation.gate.tls import server_context
+from homeport.basestation.gsp.dispatch import Gsp
+from homeport.basestation.gsp.settings import ControllerSettings, GspSettings
+from homeport.basestation.inventory.archive import Archive
+from homeport.basestation.inventory.roster import Roster
 from homeport.basestation.log import JsonLog, LibraryLog
 from homeport.basestation.notices import Notices
-from homeport.basestation.roster import Roster
-from homeport.basestation.settings import ControllerSettings, GspSettings
 from homeport.basestation.switchboard import GspSwitchboard, reached_at
 from homeport.basestation.udp import UdpEndpoint, monotonic_ms
 from homeport.errors import ConfigError

@@ -7,8 +7,8 @@ import socket
 
 from homeport_core.spec import ENDPOINT_ZERO
 
-from homeport.basestation.connect import ConnectRequest
-from homeport.basestation.gsp import Gsp
+from homeport.basestation.gsp.connect import ConnectRequest
+from homeport.basestation.gsp.dispatch import Gsp
 from homeport.basestation.udp import UdpEndpoint, monotonic_ms
 from homeport.gate_messages import Connect
 from homeport.wire import endpoint

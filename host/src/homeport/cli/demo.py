@@ -23,7 +23,7 @@ from homeport_core.spec import PORT_CONTROLLER, PORT_LOCAL
 
 from homeport import wire
 from homeport.basestation.directory import Directory
-from homeport.basestation.inventory import Inventory, parse_device_key
+from homeport.basestation.inventory.inventory import Inventory, parse_device_key
 from homeport.cli import firmware
 from homeport.cli.children import Child
 from homeport.client.client import Client

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from homeport.basestation.directory import Directory
-from homeport.basestation.inventory import Device, Inventory, parse_device_key
+from homeport.basestation.inventory.inventory import Device, Inventory, parse_device_key
 from homeport.cli.output import emit
 
 app = typer.Typer(

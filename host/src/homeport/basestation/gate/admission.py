@@ -15,11 +15,11 @@ from homeport_core.spec import KEY_MATERIAL_LEN
 from OpenSSL import SSL
 
 from homeport.basestation.events import Connected, ConnectRefused
-from homeport.basestation.gate_link import GateLink
-from homeport.basestation.gate_session import GateSession, SessionSettings
+from homeport.basestation.gate.link import GateLink
+from homeport.basestation.gate.session import GateSession, SessionSettings
+from homeport.basestation.gsp.settings import RateLimit
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import Rng
-from homeport.basestation.settings import RateLimit
 from homeport.fingerprint import format_fingerprint
 from homeport.gate_messages import PROBE_ID_LEN, Connect
 

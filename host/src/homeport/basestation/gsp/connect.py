@@ -37,12 +37,12 @@ from homeport_core.spec import (
 
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.events import Connected, ConnectRefused, EventQueue
+from homeport.basestation.gsp.nsi import fresh_nsi
+from homeport.basestation.gsp.registry import Attachment, Registry
+from homeport.basestation.gsp.relay import Relay
+from homeport.basestation.gsp.settings import GspSettings
+from homeport.basestation.gsp.wheel import Wheel
 from homeport.basestation.machine import Datagrams, Rng
-from homeport.basestation.nsi import fresh_nsi
-from homeport.basestation.registry import Attachment, Registry
-from homeport.basestation.relay import Relay
-from homeport.basestation.settings import GspSettings
-from homeport.basestation.wheel import Wheel
 from homeport.wire import Address, endpoint
 
 # The receive buffer of a device built without streams: one octet more and U_CONNECT vanishes (field notes).

@@ -26,17 +26,17 @@ from homeport_core.spec import (
     STATS_CONNECTION_CLOSE,
 )
 
-from homeport.basestation.alive import Alive
-from homeport.basestation.attach import Attach
-from homeport.basestation.connect import ConnectRequest, Connects
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.devices import Devices
 from homeport.basestation.events import DeviceAttached, DeviceLost, Event, EventQueue
+from homeport.basestation.gsp.alive import Alive
+from homeport.basestation.gsp.attach import Attach
+from homeport.basestation.gsp.connect import ConnectRequest, Connects
+from homeport.basestation.gsp.probe import Probes
+from homeport.basestation.gsp.registry import Attachment, Registry, Row, from_row, to_row
+from homeport.basestation.gsp.relay import Relay
+from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.machine import NOTHING, Datagrams, Rng
-from homeport.basestation.probe import Probes
-from homeport.basestation.registry import Attachment, Registry, Row, from_row, to_row
-from homeport.basestation.relay import Relay
-from homeport.basestation.settings import GspSettings
 from homeport.wire import Address
 
 

@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or
 
-from homeport.basestation import schema
-from homeport.basestation.registry import Row
-from homeport.basestation.sealing import Sealer
+from homeport.basestation.gsp.registry import Row
+from homeport.basestation.inventory import schema
+from homeport.basestation.inventory.sealing import Sealer
 from homeport.errors import StorageError
 
 _ATTACHMENT = "attachment"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from homeport.basestation.devices import DeviceRecord
-from homeport.basestation.inventory import Changes
+from homeport.basestation.inventory.inventory import Changes
 
 
 class Roster:

@@ -13,9 +13,9 @@ from homeport_core.packet import Packet, encode
 from homeport_core.spec import FL_RESPONSE, IV_LEN, PL_EP, PL_NONCE, PT_PROBE
 
 from homeport.basestation.counters import GspCounters
+from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import NOTHING, Datagrams, Rng
-from homeport.basestation.settings import GspSettings
 from homeport.wire import Address, endpoint
 
 PROBE_ID_LEN = 8

@@ -24,10 +24,10 @@ from homeport_core.spec import (
 
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.events import DeviceEvent, EventQueue
+from homeport.basestation.gsp.registry import Attachment, Registry
+from homeport.basestation.gsp.settings import GspSettings
+from homeport.basestation.gsp.wheel import TICK_MS, Wheel
 from homeport.basestation.machine import NOTHING, Datagrams
-from homeport.basestation.registry import Attachment, Registry
-from homeport.basestation.settings import GspSettings
-from homeport.basestation.wheel import TICK_MS, Wheel
 from homeport.wire import Address
 
 _SEQ_MAX = 0xFFFF

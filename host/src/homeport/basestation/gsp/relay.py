@@ -21,11 +21,11 @@ from homeport_core.spec import FL_TAG, FRAMING_KEEP_ALIVE, TAG_FRAMING
 
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.events import EventQueue, RelayBound, SessionClosed
+from homeport.basestation.gsp.registry import Attachment
+from homeport.basestation.gsp.settings import GspSettings
+from homeport.basestation.gsp.wheel import Wheel
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import NOTHING, Datagrams
-from homeport.basestation.registry import Attachment
-from homeport.basestation.settings import GspSettings
-from homeport.basestation.wheel import Wheel
 from homeport.wire import Address
 
 # A keep-alive with its eight octets, no NSI.co: the only form that binds (core 5.8).

@@ -17,8 +17,8 @@ from typing import Any
 from homeport_core import spec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from homeport.basestation import schema
-from homeport.basestation.sealing import Sealer
+from homeport.basestation.inventory import schema
+from homeport.basestation.inventory.sealing import Sealer
 from homeport.errors import ConfigError
 
 _KEY = "device key"

@@ -18,8 +18,8 @@ from homeport_core.spec import NOTIFY_ERROR, SUITE_AES
 
 from homeport import __version__
 from homeport.basestation.events import Connected, ConnectRefused
+from homeport.basestation.gsp.settings import RateLimit
 from homeport.basestation.limits import Buckets
-from homeport.basestation.settings import RateLimit
 from homeport.gate_messages import (
     MESSAGE_MAX,
     REASON_MAX,

@@ -11,9 +11,9 @@ from typing import Protocol
 from homeport_core.errors import AuthError
 from OpenSSL import SSL
 
-from homeport.basestation.gate_session import Action, Close, GateSession, HangUp, Introduce, Send
-from homeport.basestation.gate_socket import Binary, Ended, Opened, Oversized, Received, Text, WebSocketEnd
-from homeport.basestation.gate_tls import TlsEnd, identify
+from homeport.basestation.gate.session import Action, Close, GateSession, HangUp, Introduce, Send
+from homeport.basestation.gate.tls import TlsEnd, identify
+from homeport.basestation.gate.websocket import Binary, Ended, Opened, Oversized, Received, Text, WebSocketEnd
 from homeport.gate_messages import Connect
 
 _READ_LEN = 16_384

@@ -38,11 +38,11 @@ from homeport_core.spec import (
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.devices import DeviceRecord, Devices
 from homeport.basestation.events import AttachFailed, AttachFailure, EventQueue, InviteRefused, Refusal
+from homeport.basestation.gsp.nsi import fresh_nsi
+from homeport.basestation.gsp.registry import Attachment, Registry, pack_facts
+from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import NOTHING, Datagrams, Rng
-from homeport.basestation.nsi import fresh_nsi
-from homeport.basestation.registry import Attachment, Registry, pack_facts
-from homeport.basestation.settings import GspSettings
 from homeport.wire import Address, endpoint, printable
 
 # Shorter than any device's invite, which always has VERSION: U_ATTACH (180 octets) would be over twice as long.

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from homeport.basestation.directory import Directory
-from homeport.basestation.inventory import Inventory
-from homeport.basestation.records import Batch, Records
-from homeport.basestation.registry import Row
-from homeport.basestation.roster import Roster
+from homeport.basestation.gsp.registry import Row
+from homeport.basestation.inventory.inventory import Inventory
+from homeport.basestation.inventory.records import Batch, Records
+from homeport.basestation.inventory.roster import Roster
 from homeport.errors import StorageError
 
 _T = TypeVar("_T")

@@ -1,0 +1,1 @@
+"""The gate: the TLS front door for clients."""

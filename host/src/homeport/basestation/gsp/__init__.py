@@ -1,0 +1,1 @@
+"""The GSP: the session server, as sans-IO machines."""
