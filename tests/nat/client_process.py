@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from homeport import wire
-from homeport.client.builtin import BUILTIN
 from homeport.client.client import Client
 from homeport.client.device import Device
-from homeport.client.gate import GateLink
-from homeport.client.interface import Interface
+from homeport.client.gate.link import GateLink
 from homeport.client.profile import Profile
+from homeport.client.queries.builtin import BUILTIN
+from homeport.client.queries.interface import Interface
 from homeport.errors import HomeportError
 from homeport.gate_messages import Refused
 from homeport_core.spec import NAT_UNKNOWN

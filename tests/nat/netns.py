@@ -101,8 +101,14 @@ class Node:
 
     def sysctl(self, name: str, value: int) -> None:
         """Sets a value under /proc/sys/net, which shows every thread the namespace it is in."""
-        with self:
-            Path("/proc/sys/net", name).write_text(str(value))
+        path = Path("/proc/sys/net", name)
+        try:
+            with self:
+                path.write_text(str(value))
+        except OSError as error:
+            raise NamespaceError(
+                f"cannot set {path} to {value}: {error.strerror}; /proc/sys must be writable"
+            ) from error
 
     def start(self, *command: str, log: Path, **options: Any) -> "subprocess.Popen[bytes]":
         """Starts a command here, its standard error in `log`. It ends with this node, and with this process."""
