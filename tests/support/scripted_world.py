@@ -1,5 +1,6 @@
 """A basestation and a client reduced to what one device process needs, over real sockets, with the core alone."""
 
+import contextlib
 import os
 import socket
 
@@ -27,6 +28,7 @@ from homeport_core.spec import (
 )
 
 PATIENCE_S = 10
+RETRY_S = 0.5
 GSP_NSI = b"\x00\x00\x12\x67"
 DATAGRAM_MAX = 2000
 
@@ -83,8 +85,7 @@ class Basestation:
         request = encode(
             PT_U_CONNECT, payloads, sp=GSP_NSI, seq=self.seq, context=self.keys, plaintext=material, iv=os.urandom(16)
         )
-        self.socket.sendto(request, self.device)
-        answer = self._next(PT_U_CONNECT)
+        answer = self._ask(request, PT_U_CONNECT)
         code = parse_notify(answer.get(PL_NOTIFY) or b"")[0]
         assert code == NOTIFY_OK, hex(code)
         client.begin(self.device, nsi, AesContext(material, True))
@@ -105,6 +106,19 @@ class Basestation:
         self.socket.sendto(request, self.device)
         seed_device = psk_keys.open(self._next(PT_U_ATTACH))[32:]
         self.keys = AesContext(key_material(nonce + nonce_device, seed + seed_device), True)
+
+    def _ask(self, request: bytes, packet_type: int) -> Packet:
+        """Send until it is answered: a device in the middle of a flood loses datagrams."""
+        patience_s = self.socket.gettimeout()
+        self.socket.settimeout(RETRY_S)
+        try:
+            for _ in range(int(patience_s / RETRY_S)):
+                self.socket.sendto(request, self.device)
+                with contextlib.suppress(TimeoutError):
+                    return self._next(packet_type)
+        finally:
+            self.socket.settimeout(patience_s)
+        raise TimeoutError
 
     def _next(self, packet_type: int) -> Packet:
         while True:
