@@ -33,8 +33,11 @@ ADAPTERS = {
     "homeport.basestation.gate": {"admission", "link", "tls", "websocket"},
     "homeport.basestation.gsp": set(),
     "homeport.basestation.inventory": {"archive", "inventory", "records", "roster", "schema", "sealing"},
-    "homeport.client": {"broadcast", "client", "crowd", "device", "gate", "gate_tls", "home", "hub", "profile", "race",
-                        "search", "surroundings", "sync"},
+    "homeport.client": {"acl", "client", "device", "home", "profile", "race", "sync"},
+    "homeport.client.gate": {"link", "tls"},
+    "homeport.client.network": {"broadcast", "crowd", "hub", "search", "surroundings"},
+    "homeport.client.queries": set(),
+    "homeport.client.session": set(),
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from homeport.cli import firmware
 from homeport.cli.firmware import Runtime
-from homeport.client.interface import Interface
+from homeport.client.queries.interface import Interface
 from homeport.errors import ConfigError
 from processes import KEY, Ports, answer, device, homeport, only_error_line
 

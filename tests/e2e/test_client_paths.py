@@ -8,9 +8,9 @@ import socket
 import pytest
 from homeport import wire
 from homeport.client import Client, Interface, Profile, sync
-from homeport.client.builtin import BUILTIN
-from homeport.client.hub import Hub
-from homeport.client.paths import PathKind
+from homeport.client.network.hub import Hub
+from homeport.client.queries.builtin import BUILTIN
+from homeport.client.session.paths import PathKind
 from homeport.errors import ConnectFailed, DeviceOffline, GateError, NotPaired, RefusedError
 from processes import KEY, Ports, answer, basestation, device, free_port, homeport
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from homeport import gate_messages
-from homeport.client.clear import ClearOpening
-from homeport.client.discovery import Discovery
-from homeport.client.introduced import IntroducedOpening, Introduction
-from homeport.client.opening import Opening
-from homeport.client.paths import PathKind
-from homeport.client.probe import Probe
-from homeport.client.psk import PskOpening
-from homeport.client.session import Session
+from homeport.client.network.discovery import Discovery
+from homeport.client.network.probe import Probe
+from homeport.client.session.clear import ClearOpening
+from homeport.client.session.introduced import IntroducedOpening, Introduction
+from homeport.client.session.opening import Opening
+from homeport.client.session.paths import PathKind
+from homeport.client.session.psk import PskOpening
+from homeport.client.session.session import Session
 from homeport_core.errors import MalformedError
 
 ENDPOINT = bytes((192, 168, 1, 30, 0x15, 0xC2))

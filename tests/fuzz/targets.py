@@ -14,9 +14,9 @@ import vector_files
 from basestation_target import basestation
 from device_bench import CLIENT, GSP, LAN_CLIENT, NSI, STRANGER, Bench
 from gate_target import gate
-from homeport.client.builtin import BUILTIN
-from homeport.client.interface import Interface, InterfaceError
-from homeport.client.query import QueryError, ResponseError
+from homeport.client.queries.builtin import BUILTIN
+from homeport.client.queries.interface import Interface, InterfaceError
+from homeport.client.queries.query import QueryError, ResponseError
 from homeport_core import catalogue, legacy, payloads
 from homeport_core.crypto import AesContext, NullContext
 from homeport_core.errors import FullError, ProtocolError

@@ -21,8 +21,8 @@ import check_layers
         ("firmware/examples/light.py", "import homeport.wire\n"),
         ("host/src/homeport/basestation/gsp/relay.py", "import asyncio\n"),
         ("host/src/homeport/basestation/gsp/relay.py", "from homeport.basestation.server import run\n"),
-        ("host/src/homeport/client/session.py", "from . import frames\n"),
-        ("host/src/homeport/client/session.py", "from homeport_device.stack import Stack\n"),
+        ("host/src/homeport/client/session/session.py", "from . import frames\n"),
+        ("host/src/homeport/client/session/session.py", "from homeport_device.stack import Stack\n"),
     ],
 )
 def test_an_import_the_wrong_way_is_an_offence(

@@ -6,9 +6,9 @@ import socket
 
 import pytest
 from homeport import wire
-from homeport.client import crowd
-from homeport.client.crowd import Crowd
-from homeport.client.hub import Hub
+from homeport.client.network import crowd
+from homeport.client.network.crowd import Crowd
+from homeport.client.network.hub import Hub
 
 NSI, OTHER_NSI = b"\x80\x00\x00\x01", b"\x80\x00\x00\x02"
 DEVICE = wire.endpoint(("192.0.2.1", 40000))

@@ -1,7 +1,7 @@
 """Finding devices: whom to ask, how often, and which answers to believe."""
 
 import pytest
-from homeport.client.discovery import MAX_FOUND, Discovery, parse_found
+from homeport.client.network.discovery import MAX_FOUND, Discovery, parse_found
 from homeport.errors import MalformedError
 from homeport.wire import endpoint
 from homeport_core.legacy import (

@@ -7,9 +7,9 @@ import tempfile
 import pytest
 from gate_server import Gate, connected, self_signed
 from homeport import gate_messages as messages
-from homeport.client import gate
-from homeport.client.gate import GateLink
-from homeport.client.gate_tls import client_context
+from homeport.client.gate import link as gate
+from homeport.client.gate.link import GateLink
+from homeport.client.gate.tls import client_context
 from homeport.client.profile import Profile
 from homeport.errors import GateError, StateError
 from processes import free_port

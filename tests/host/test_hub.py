@@ -6,8 +6,8 @@ import socket
 
 import pytest
 from homeport import wire
-from homeport.client.broadcast import local_host_towards, search_endpoints
-from homeport.client.hub import Hub
+from homeport.client.network.broadcast import local_host_towards, search_endpoints
+from homeport.client.network.hub import Hub
 from homeport.errors import StateError
 
 

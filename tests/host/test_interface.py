@@ -1,8 +1,8 @@
 """The query file is read strictly, and nothing in it can hurt (application 2.2)."""
 
 import pytest
-from homeport.client.builtin import BUILTIN
-from homeport.client.interface import (
+from homeport.client.queries.builtin import BUILTIN
+from homeport.client.queries.interface import (
     MAX_DEPTH,
     MAX_ELEMENTS,
     MAX_QUERIES,
@@ -11,7 +11,7 @@ from homeport.client.interface import (
     Interface,
     InterfaceError,
 )
-from homeport.client.query import Event, ListField, Parameter, QueryError
+from homeport.client.queries.query import Event, ListField, Parameter, QueryError
 from homeport_core import rpc
 from query_file import VECTOR_FILES, document, many, numbers, parameter, query
 

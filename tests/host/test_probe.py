@@ -1,7 +1,7 @@
 """The probe: sealed, no smaller than its answer, repeated, and only a sealed answer to it counts."""
 
 import pytest
-from homeport.client.probe import Probe, Probed
+from homeport.client.network.probe import Probe, Probed
 from homeport.wire import endpoint
 from homeport_core.crypto import AesContext
 from homeport_core.packet import Packet, encode

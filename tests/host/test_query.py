@@ -5,9 +5,9 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from homeport.client.builtin import BUILTIN
-from homeport.client.interface import Interface
-from homeport.client.query import MAX_REQUEST_LEN, Event, ListField, Parameter, Query, QueryError, ResponseError
+from homeport.client.queries.builtin import BUILTIN
+from homeport.client.queries.interface import Interface
+from homeport.client.queries.query import MAX_REQUEST_LEN, Event, ListField, Parameter, Query, QueryError, ResponseError
 from homeport_core import rpc
 from query_file import VECTOR_FILES, VECTOR_NAMES
 

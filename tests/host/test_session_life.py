@@ -1,11 +1,11 @@
 """Keeping a connection alive, moving it to another path, and ending it."""
 
 import pytest
-from homeport.client.clear import ClearOpening
-from homeport.client.events import Closed, Opened, PathChanged
-from homeport.client.paths import PathKind
-from homeport.client.psk import PskOpening
-from homeport.client.session import TRANSITIONS, State
+from homeport.client.session.clear import ClearOpening
+from homeport.client.session.events import Closed, Opened, PathChanged
+from homeport.client.session.paths import PathKind
+from homeport.client.session.psk import PskOpening
+from homeport.client.session.session import TRANSITIONS, State
 from homeport.errors import DeviceOffline, StateError
 from homeport_core.crypto import AesContext
 from homeport_core.packet import Packet

@@ -1,10 +1,10 @@
 """Opening a connection: clear, under a pre-shared key, introduced; and what each refuses."""
 
 import pytest
-from homeport.client.clear import ClearOpening
-from homeport.client.paths import PathKind
-from homeport.client.psk import PskOpening
-from homeport.client.session import State
+from homeport.client.session.clear import ClearOpening
+from homeport.client.session.paths import PathKind
+from homeport.client.session.psk import PskOpening
+from homeport.client.session.session import State
 from homeport.errors import ConnectFailed, HomeportError, NotPaired, RefusedError
 from homeport_core.crypto import AesContext, key_material
 from homeport_core.packet import Packet, encode

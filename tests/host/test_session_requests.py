@@ -3,10 +3,10 @@
 import struct
 
 import pytest
-from homeport.client import requests
-from homeport.client.clear import ClearOpening
-from homeport.client.psk import PskOpening
-from homeport.client.requests import Retry
+from homeport.client.session import requests
+from homeport.client.session.clear import ClearOpening
+from homeport.client.session.psk import PskOpening
+from homeport.client.session.requests import Retry
 from homeport.errors import FullError, RefusedError, StateError, Timeout
 from homeport_core.crypto import AesContext, NullContext
 from homeport_core.packet import Packet, encode

@@ -8,8 +8,8 @@ from homeport import wire
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.gsp.probe import Probes
 from homeport.basestation.gsp.settings import GspSettings
-from homeport.client.hub import Hub
-from homeport.client.surroundings import Surroundings
+from homeport.client.network.hub import Hub
+from homeport.client.network.surroundings import Surroundings
 from homeport.gate_messages import Hello
 from homeport_core.packet import Packet
 from homeport_core.spec import NAT_SYMMETRIC, NAT_UNKNOWN

@@ -101,9 +101,9 @@ def test_a_closed_connection_says_so(client, running):
 
 def test_a_connection_that_died_says_so_to_every_later_call(client, running, monkeypatch):
     for name in ("PERIOD_MS", "RETRY_MS", "SILENCE_MAX_MS"):
-        monkeypatch.setattr(f"homeport.client.keepalive.{name}", 20)
+        monkeypatch.setattr(f"homeport.client.session.keepalive.{name}", 20)
     for name in ("RETRY_MS", "COMMIT_RETRY_MS", "SILENCE_MAX_MS"):
-        monkeypatch.setattr(f"homeport.client.session.{name}", 20)
+        monkeypatch.setattr(f"homeport.client.session.session.{name}", 20)
     device = client.connect(f"demo@127.0.0.1:{running.port}")
     running.device.closed = True
     for _ in range(2):
@@ -144,7 +144,7 @@ def test_a_device_that_is_not_there_is_not_found(client):
 
 
 def test_nobody_at_the_address_is_said_after_five_seconds(me, monkeypatch):
-    monkeypatch.setattr("homeport.client.clear.GIVE_UP_MS", 100)
-    monkeypatch.setattr("homeport.client.clear.RETRY_MS", 50)
+    monkeypatch.setattr("homeport.client.session.clear.GIVE_UP_MS", 100)
+    monkeypatch.setattr("homeport.client.session.clear.RETRY_MS", 50)
     with Client(me) as client, pytest.raises(HomeportError, match="does not answer"):
         client.connect("demo@127.0.0.1:9")

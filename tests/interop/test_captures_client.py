@@ -9,14 +9,14 @@ import struct
 
 import pytest
 import vector_files
-from homeport.client import frames
-from homeport.client.clear import ClearOpening
-from homeport.client.discovery import parse_found
-from homeport.client.events import Answered, Closed, Failed, Opened
-from homeport.client.introduced import IntroducedOpening, Introduction
-from homeport.client.paths import PathKind
-from homeport.client.psk import PskOpening
-from homeport.client.session import Session, State
+from homeport.client.network.discovery import parse_found
+from homeport.client.session import frames
+from homeport.client.session.clear import ClearOpening
+from homeport.client.session.events import Answered, Closed, Failed, Opened
+from homeport.client.session.introduced import IntroducedOpening, Introduction
+from homeport.client.session.paths import PathKind
+from homeport.client.session.psk import PskOpening
+from homeport.client.session.session import Session, State
 from homeport.wire import endpoint, parse_address
 from homeport_core.crypto import AesContext, NullContext
 from homeport_core.legacy import OP_RPC, parse_response

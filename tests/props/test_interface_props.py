@@ -2,8 +2,8 @@
 
 from xml.sax.saxutils import quoteattr
 
-from homeport.client.interface import TYPES, Interface, InterfaceError
-from homeport.client.query import INTEGER_RANGES, ListField, Parameter, ResponseError
+from homeport.client.queries.interface import TYPES, Interface, InterfaceError
+from homeport.client.queries.query import INTEGER_RANGES, ListField, Parameter, ResponseError
 from homeport_core import rpc
 from hypothesis import given
 from hypothesis import strategies as st

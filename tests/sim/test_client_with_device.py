@@ -2,10 +2,10 @@
 
 import pytest
 from device_bench import CONTROLLER, DEVICE_ID, Bench
-from homeport.client.clear import ClearOpening
-from homeport.client.paths import PathKind
-from homeport.client.psk import PskOpening
-from homeport.client.session import State
+from homeport.client.session.clear import ClearOpening
+from homeport.client.session.paths import PathKind
+from homeport.client.session.psk import PskOpening
+from homeport.client.session.session import State
 from homeport_core import ticks
 from homeport_core.spec import ENDPOINT_ZERO, IPX_CP_ASYNC, IPX_NO_RENDEZVOUS, PT_DATA, PT_U_CONNECT
 from homeport_device.output import LOCAL, REMOTE

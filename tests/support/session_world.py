@@ -8,10 +8,10 @@ import heapq
 import random
 import struct
 
-from homeport.client.events import Answered, Closed, Failed, Opened, PathChanged
-from homeport.client.introduced import IntroducedOpening, Introduction
-from homeport.client.paths import PathKind
-from homeport.client.session import Session, State
+from homeport.client.session.events import Answered, Closed, Failed, Opened, PathChanged
+from homeport.client.session.introduced import IntroducedOpening, Introduction
+from homeport.client.session.paths import PathKind
+from homeport.client.session.session import Session, State
 from homeport_core.crypto import AesContext, NullContext, key_material
 from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_capability, build_notify, parse_ipx

@@ -15,13 +15,13 @@ from homeport.cli.connecting import TIMEOUT_S, Path, PathOption, Target, TimeLim
 from homeport.cli.context import Settings, settings_of
 from homeport.cli.output import emit, value_lines
 from homeport.client.acl import PERMISSION_ADMIN, User
-from homeport.client.builtin import BUILTIN
 from homeport.client.client import parse_target
 from homeport.client.device import Device
 from homeport.client.home import cache_interface, cached_interface
-from homeport.client.interface import MAX_XML_LEN, Interface
-from homeport.client.query import Event, QueryError
-from homeport.client.search import DISCOVERY_MS, find_devices
+from homeport.client.network.search import DISCOVERY_MS, find_devices
+from homeport.client.queries.builtin import BUILTIN
+from homeport.client.queries.interface import MAX_XML_LEN, Interface
+from homeport.client.queries.query import Event, QueryError
 from homeport.errors import ConfigError, NotPaired, RefusedError
 from homeport.files import read_bounded
 from homeport.fingerprint import format_fingerprint

@@ -13,7 +13,7 @@ import typer
 from homeport.cli.context import settings_of
 from homeport.client.client import Client
 from homeport.client.device import Device
-from homeport.client.interface import Interface
+from homeport.client.queries.interface import Interface
 from homeport.errors import Timeout
 
 T = TypeVar("T")

@@ -28,8 +28,8 @@ from homeport.cli import firmware
 from homeport.cli.children import Child
 from homeport.client.client import Client
 from homeport.client.home import cache_interface
-from homeport.client.interface import MAX_XML_LEN
 from homeport.client.profile import GATE_PORT, Profile, list_profiles
+from homeport.client.queries.interface import MAX_XML_LEN
 from homeport.errors import ConfigError, DeviceOffline, HomeportError
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.fingerprint import format_fingerprint

@@ -14,7 +14,7 @@ from homeport_core.spec import PORT_LOCAL
 from homeport.cli import firmware
 from homeport.cli.firmware import Runtime
 from homeport.cli.output import emit
-from homeport.client.interface import Interface
+from homeport.client.queries.interface import Interface
 from homeport.errors import ConfigError
 from homeport.files import make_private_directory
 from homeport.wire import printable

@@ -2,7 +2,7 @@
 
 from homeport.client.client import Client, Psk
 from homeport.client.device import Device
-from homeport.client.interface import Interface
 from homeport.client.profile import Profile
+from homeport.client.queries.interface import Interface
 
 __all__ = ["Client", "Device", "Interface", "Profile", "Psk"]

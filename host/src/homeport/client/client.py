@@ -16,28 +16,28 @@ from pathlib import Path
 from homeport_core.spec import NAT_SYMMETRIC, PORT_LOCAL
 
 from homeport import gate_messages, wire
-from homeport.client import frames
-from homeport.client.broadcast import search_endpoints
-from homeport.client.builtin import BUILTIN
-from homeport.client.clear import ClearOpening
-from homeport.client.crowd import Crowd
 from homeport.client.device import Device
-from homeport.client.discovery import Found
-from homeport.client.gate import GateLink
+from homeport.client.gate.link import GateLink
 from homeport.client.home import cached_interface, check_device_id
-from homeport.client.hub import Hub, now_ms
-from homeport.client.interface import MAX_XML_LEN, Interface
-from homeport.client.introduced import IntroducedOpening, Introduction
-from homeport.client.opening import Opening
-from homeport.client.paths import PathKind
+from homeport.client.network.broadcast import search_endpoints
+from homeport.client.network.crowd import Crowd
+from homeport.client.network.discovery import Found
+from homeport.client.network.hub import Hub, now_ms
+from homeport.client.network.search import DISCOVERY_MS, resolve, search
+from homeport.client.network.surroundings import NOWHERE, Surroundings
 from homeport.client.profile import Profile
-from homeport.client.psk import PskOpening
+from homeport.client.queries.builtin import BUILTIN
+from homeport.client.queries.interface import MAX_XML_LEN, Interface
 from homeport.client.race import first_of, not_found
-from homeport.client.refusals import notify_error
-from homeport.client.rendezvous import usable
-from homeport.client.search import DISCOVERY_MS, resolve, search
-from homeport.client.session import Session, State
-from homeport.client.surroundings import NOWHERE, Surroundings
+from homeport.client.session import frames
+from homeport.client.session.clear import ClearOpening
+from homeport.client.session.introduced import IntroducedOpening, Introduction
+from homeport.client.session.opening import Opening
+from homeport.client.session.paths import PathKind
+from homeport.client.session.psk import PskOpening
+from homeport.client.session.refusals import notify_error
+from homeport.client.session.rendezvous import usable
+from homeport.client.session.session import Session, State
 from homeport.errors import ConfigError
 
 _REMOTE_KINDS = {

@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from homeport.client.acl import AclCalls
-from homeport.client.events import Answered, Closed, Event, Failed, Opened, PathChanged
-from homeport.client.hub import Hub, now_ms
-from homeport.client.interface import Interface
-from homeport.client.paths import PathKind
-from homeport.client.requests import Retry
-from homeport.client.session import Session
+from homeport.client.network.hub import Hub, now_ms
+from homeport.client.queries.interface import Interface
+from homeport.client.session.events import Answered, Closed, Event, Failed, Opened, PathChanged
+from homeport.client.session.paths import PathKind
+from homeport.client.session.requests import Retry
+from homeport.client.session.session import Session
 from homeport.errors import HomeportError, StateError
 
 CALL_TIMEOUT_MS = 10_000
@@ -73,7 +73,7 @@ class Device(AclCalls):
         """Send a query id (4 bytes) and parameters, return the answer's parameters.
 
         Raises RefusedError (the device's exception, in `code`), Timeout, DeviceOffline (the connection died),
-        StateError (it was closed). What `retry` does is described in `homeport.client.requests`.
+        StateError (it was closed). What `retry` does is described in `homeport.client.session.requests`.
         """
         if self._ended_by is not None:
             raise self._ended_by

@@ -23,12 +23,12 @@ from homeport.client import device as asynchronous_device
 from homeport.client.acl import AclSettings, User
 from homeport.client.client import Psk
 from homeport.client.device import CALL_TIMEOUT_MS
-from homeport.client.discovery import Found
-from homeport.client.interface import Interface
-from homeport.client.paths import PathKind
+from homeport.client.network.discovery import Found
+from homeport.client.network.search import DISCOVERY_MS
 from homeport.client.profile import Profile
-from homeport.client.requests import Retry
-from homeport.client.search import DISCOVERY_MS
+from homeport.client.queries.interface import Interface
+from homeport.client.session.paths import PathKind
+from homeport.client.session.requests import Retry
 from homeport.errors import StateError
 
 T = TypeVar("T")

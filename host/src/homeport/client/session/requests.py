@@ -23,7 +23,7 @@ from enum import StrEnum
 
 from homeport_core.errors import StateError
 
-from homeport.client.opening import Rng, random_nsi
+from homeport.client.session.opening import Rng, random_nsi
 
 ACK_TIMEOUT_MS = 1_000
 QUICK_ACK_TIMEOUT_MS = 400  # towards a device that never runs a repetition

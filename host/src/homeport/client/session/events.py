@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from homeport_core.errors import HomeportError
 
-from homeport.client.paths import Path
+from homeport.client.session.paths import Path
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from homeport_core.spec import NAT_SYMMETRIC, NAT_UNKNOWN
 
 from homeport import wire
-from homeport.client.broadcast import local_host_towards
-from homeport.client.hub import Hub
-from homeport.client.probe import Probe, Probed
+from homeport.client.network.broadcast import local_host_towards
+from homeport.client.network.hub import Hub
+from homeport.client.network.probe import Probe, Probed
 from homeport.gate_messages import Hello
 
 _NAT_OPEN = 2

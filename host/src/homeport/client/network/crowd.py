@@ -11,8 +11,8 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from homeport.client.hub import Hub, Machine
-from homeport.client.rendezvous import DURATION_MS
+from homeport.client.network.hub import Hub, Machine
+from homeport.client.session.rendezvous import DURATION_MS
 
 SOCKETS_MAX = 250  # a quarter of what a process may usually open; so one crowd at a time
 PERIOD_MS = 20

@@ -16,8 +16,8 @@ from homeport_core.errors import MalformedError
 from homeport_core.packet import Packet
 from homeport_core.spec import ENDPOINT_LEN, NAT_SYMMETRIC, PL_EP
 
-from homeport.client import frames
-from homeport.client.keepalive import PERIOD_MS
+from homeport.client.session import frames
+from homeport.client.session.keepalive import PERIOD_MS
 
 DURATION_MS = 5_000
 _FIRST_SENDS_MS = (0, 200, 400, 800)  # a first packet often only opens the NAT for the second

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from homeport_core.rpc import HEX, RAW, UINT8, UINT16, UINT32
 
-from homeport.client.interface import Interface
-from homeport.client.query import Fields, ListField, Parameter, Query
+from homeport.client.queries.interface import Interface
+from homeport.client.queries.query import Fields, ListField, Parameter, Query
 
 _NAME = Parameter("name", RAW)
 _FINGERPRINT = Parameter("fingerprint", HEX)

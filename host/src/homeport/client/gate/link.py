@@ -26,7 +26,7 @@ from wsproto.events import (
 from wsproto.utilities import RemoteProtocolError
 
 from homeport import gate_messages as messages
-from homeport.client.gate_tls import check_pin, client_context
+from homeport.client.gate.tls import check_pin, client_context
 from homeport.client.profile import Profile
 from homeport.errors import GateError, MalformedError, StateError
 

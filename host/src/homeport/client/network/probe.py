@@ -22,7 +22,7 @@ from homeport_core.spec import (
     PT_PROBE,
 )
 
-from homeport.client.opening import Rng
+from homeport.client.session.opening import Rng
 
 TOKEN_LEN = 8
 SENDS_MS = (0, 250, 750, 1_500)

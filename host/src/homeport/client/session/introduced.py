@@ -14,9 +14,9 @@ from homeport_core.errors import HomeportError, MalformedError
 from homeport_core.packet import Context, Packet
 from homeport_core.spec import FL_RESPONSE, PT_U_CONNECT
 
-from homeport.client.opening import Rng, random_nsi
-from homeport.client.paths import Candidates, Path, PathKind
-from homeport.client.rendezvous import DURATION_MS, Rendezvous, usable
+from homeport.client.session.opening import Rng, random_nsi
+from homeport.client.session.paths import Candidates, Path, PathKind
+from homeport.client.session.rendezvous import DURATION_MS, Rendezvous, usable
 from homeport.errors import ConnectFailed
 
 RELAY_AFTER_MS = 2_000  # the shorter end of core 10.3: whoever can be reached directly answers within a second

@@ -35,13 +35,13 @@ from homeport_core.spec import (
     TAG_RPC,
 )
 
-from homeport.client import frames
-from homeport.client.events import Closed, Event, Opened, PathChanged
-from homeport.client.exchange import Exchange
-from homeport.client.keepalive import RETRY_MS, SILENCE_MAX_MS, TRIES, KeepAlive
-from homeport.client.opening import Opening, Rng
-from homeport.client.paths import Path
-from homeport.client.requests import Retry
+from homeport.client.session import frames
+from homeport.client.session.events import Closed, Event, Opened, PathChanged
+from homeport.client.session.exchange import Exchange
+from homeport.client.session.keepalive import RETRY_MS, SILENCE_MAX_MS, TRIES, KeepAlive
+from homeport.client.session.opening import Opening, Rng
+from homeport.client.session.paths import Path
+from homeport.client.session.requests import Retry
 from homeport.errors import DeviceOffline
 
 COMMIT_RETRY_MS = 500

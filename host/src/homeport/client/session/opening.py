@@ -12,7 +12,7 @@ from typing import Protocol
 from homeport_core.errors import HomeportError
 from homeport_core.packet import Context, Packet
 
-from homeport.client.paths import Candidates, Path
+from homeport.client.session.paths import Candidates, Path
 
 Rng = Callable[[int], bytes]
 

@@ -9,11 +9,11 @@ from homeport_core.packet import Context, Packet
 from homeport_core.payloads import parse_notify, u32
 from homeport_core.spec import FL_EXCEPTION, IV_LEN, NOTIFY_MICRO_ACK, PL_NOTIFY
 
-from homeport.client import frames
-from homeport.client.events import Answered, Event, Failed
-from homeport.client.opening import Opening, Rng
-from homeport.client.refusals import exception_error
-from homeport.client.requests import Requests
+from homeport.client.session import frames
+from homeport.client.session.events import Answered, Event, Failed
+from homeport.client.session.opening import Opening, Rng
+from homeport.client.session.refusals import exception_error
+from homeport.client.session.requests import Requests
 
 
 class Exchange:

@@ -33,10 +33,10 @@ from homeport_core.spec import (
     SEED_LEN,
 )
 
-from homeport.client import frames
-from homeport.client.opening import Rng, random_nsi
-from homeport.client.paths import Candidates, Path, PathKind
-from homeport.client.refusals import notify_error
+from homeport.client.session import frames
+from homeport.client.session.opening import Rng, random_nsi
+from homeport.client.session.paths import Candidates, Path, PathKind
+from homeport.client.session.refusals import notify_error
 from homeport.errors import DeviceOffline
 
 RETRY_MS = 700

@@ -8,10 +8,10 @@ from homeport_core.packet import Context, Packet
 from homeport_core.payloads import parse_notify
 from homeport_core.spec import FL_RESPONSE, NOTIFY_OK, NSI_ZERO, PL_NOTIFY, PT_U_CONNECT
 
-from homeport.client import frames
-from homeport.client.opening import Rng, random_nsi
-from homeport.client.paths import Candidates, Path, PathKind
-from homeport.client.refusals import notify_error
+from homeport.client.session import frames
+from homeport.client.session.opening import Rng, random_nsi
+from homeport.client.session.paths import Candidates, Path, PathKind
+from homeport.client.session.refusals import notify_error
 from homeport.errors import DeviceOffline
 
 RETRY_MS = 500

@@ -15,7 +15,7 @@ from defusedxml import DefusedXmlException  # type: ignore[import-untyped]
 from defusedxml.ElementTree import DefusedXMLParser  # type: ignore[import-untyped]
 from homeport_core import rpc
 
-from homeport.client.query import Event, Field, Fields, ListField, Parameter, Query, QueryError
+from homeport.client.queries.query import Event, Field, Fields, ListField, Parameter, Query, QueryError
 from homeport.errors import ConfigError
 
 # A large published file has 40 queries in 8 KB; these leave room and stop a parser bomb.

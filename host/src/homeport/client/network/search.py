@@ -9,9 +9,9 @@ import socket
 from homeport_core.spec import PORT_LOCAL
 
 from homeport import wire
-from homeport.client.broadcast import search_endpoints
-from homeport.client.discovery import Discovery, Found
-from homeport.client.hub import Hub
+from homeport.client.network.broadcast import search_endpoints
+from homeport.client.network.discovery import Discovery, Found
+from homeport.client.network.hub import Hub
 from homeport.errors import ConfigError
 
 DISCOVERY_MS = 1_500

@@ -1,0 +1,1 @@
+"""Sockets, and finding devices and oneself on the network."""

@@ -1,0 +1,1 @@
+"""Query files: what a device can be asked, and how."""
