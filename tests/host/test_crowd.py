@@ -131,6 +131,14 @@ async def test_an_extra_socket_takes_packets_of_its_machine_only(hub, machine, p
     assert neighbour.received == []
 
 
+async def test_somebody_who_knows_the_nsi_cannot_make_us_remember_ways_without_end(hub, machine):
+    extra = hub.open_extra(machine)
+    for number in range(200):
+        hub._route(extra, NSI, wire.endpoint(("192.0.2.9", 1024 + number)))
+    assert len(machine.received) == 200
+    assert len(hub._via) < 100
+
+
 async def test_sockets_on_which_nobody_was_heard_are_closed(hub, machine, peer):
     unused, used = hub.open_extra(machine), hub.open_extra(machine)
     await heard_on(used, machine, peer)

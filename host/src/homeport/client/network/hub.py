@@ -19,6 +19,7 @@ from homeport.errors import StateError
 
 _READ_MAX = 2048  # larger than any packet: a cut one fails its length check
 _BURST = 64  # datagrams taken in one go before other tasks get their turn
+_VIA_MAX = 64  # a device is heard from one or two endpoints; more come from someone who knows its NSI
 
 # What a send may meet that loses one datagram and nothing else; retransmission deals with it.
 _TRANSIENT = {
@@ -175,7 +176,8 @@ class Hub:
             if machine is not self._extra[sock]:
                 self.drops["unknown"] += 1
                 return
-            self._via.setdefault((machine, source), sock)
+            if len(self._via) < _VIA_MAX:
+                self._via.setdefault((machine, source), sock)
         now = now_ms()
         targets = [machine] if machine is not None else [m for m, nsis in self._nsis.items() if not nsis]
         if not targets:
