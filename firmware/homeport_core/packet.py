@@ -101,7 +101,7 @@ class Packet:
             if buf[off] == payload_type:
                 self.found_len = size - _TLV_LEN
                 return off + _TLV_LEN
-            off += size - (self.overlap if buf[off] == PL_WINDOW else 0)
+            off = self._after(off + size)
         return -1
 
     def get(self, payload_type: int) -> bytes | None:
@@ -119,8 +119,12 @@ class Packet:
         while off < self.n:
             size = buf[off + 2] << 8 | buf[off + 3]
             found.append((buf[off], buf[off + 1], bytes(buf[off + _TLV_LEN : off + size])))
-            off += size - (self.overlap if buf[off] == PL_WINDOW else 0)
+            off = self._after(off + size)
         return found
+
+    def _after(self, end: int) -> int:
+        """Where the payload that claims to end at `end` is followed by the next."""
+        return end - self.overlap if end == self.crypto_off else end
 
     def mac(self) -> bytes:
         """The last 16 octets: the MAC of a sealed packet, by which replays are recognised."""

@@ -52,9 +52,10 @@ def packet(data: bytes) -> None:
         decoded.type, decoded.sp, decoded.seq, decoded.flags, decoded.cp, decoded.tag, decoded.co,
         decoded.version, decoded.retrans,
     )  # fmt: skip
-    for kind, flags, octets in decoded.payloads():
+    payloads_found = decoded.payloads()
+    for index, (kind, flags, octets) in enumerate(payloads_found):
         writer.add(kind, octets, flags)
-        if kind == 0x3D:
+        if index == len(payloads_found) - 2:
             writer.n -= decoded.overlap
     writer.finish()
     if writer.bytes() != data:

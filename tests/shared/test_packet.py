@@ -64,6 +64,25 @@ class Decoding(unittest.TestCase):
         self.assertEqual(packet.n, len(INVITE))
 
 
+class BrokenReset(unittest.TestCase):
+    """The reference's RST, whose WINDOW claims the first octets of CRYPTO (field notes, "Streams")."""
+
+    def test_the_overlap_belongs_to_the_window_before_crypto_alone(self):
+        window = bytes((0x20, 1)) + bytes(12)
+        writer = PacketWriter(bytearray(128))
+        writer.begin(spec.PT_DATA)
+        writer.add(spec.PL_WINDOW, window + b"\xff\xff\xff\xff")
+        writer.add(spec.PL_WINDOW, window + b"\x36\x00\x00\x08")
+        writer.n -= 4
+        writer.add(spec.PL_CRYPTO, b"\x23\x0a\x00\x00")
+        writer.finish()
+        packet = decode(writer.bytes())
+        self.assertEqual(
+            [(kind, len(data)) for kind, _, data in packet.payloads()], [(0x3D, 18), (0x3D, 18), (0x36, 4)]
+        )
+        self.assertEqual(packet.find(spec.PL_CRYPTO), packet.crypto_off)
+
+
 class Refusing(unittest.TestCase):
     def refused(self, octets):
         with self.assertRaises(MalformedError):
