@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import struct
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import client_targets
 import query_file as query_file_vectors
@@ -14,16 +16,21 @@ import vector_files
 from basestation_target import basestation
 from device_bench import CLIENT, GSP, LAN_CLIENT, NSI, STRANGER, Bench
 from gate_target import gate
+from homeport.basestation.config import load_config
+from homeport.client.profile import read_settings
 from homeport.client.queries.builtin import BUILTIN
 from homeport.client.queries.interface import Interface, InterfaceError
 from homeport.client.queries.query import QueryError, ResponseError
 from homeport_core import catalogue, legacy, payloads
 from homeport_core.crypto import AesContext, NullContext
-from homeport_core.errors import FullError, ProtocolError
+from homeport_core.errors import ConfigError, FullError, ProtocolError, StorageError
 from homeport_core.packet import Packet, PacketWriter
 from homeport_core.rpc import DOUBLE, HEX, INT32, RAW, UINT8, Reader, Writer, decode_fields, encode_fields
+from homeport_device.acl import Acl
+from homeport_device.acl_file import AclFile
 from homeport_device.attach import ATTACHED
 from homeport_device.output import LOCAL, REMOTE
+from memory_files import MemoryFiles
 
 Target = Callable[[bytes], None]
 
@@ -141,11 +148,38 @@ def device(data: bytes) -> None:
         raise AssertionError("a stranger's datagram was believed")
 
 
+def users(data: bytes) -> None:
+    """A file of users loads, whole or in part, or closes the device; what was kept is stored and read alike."""
+    file = AclFile("acl.bin", MemoryFiles({"acl.bin": data}))
+    first, second = Acl(file), Acl(file)
+    first.load()
+    file.save(first)
+    second.load()
+    for acl in (first, second):
+        acl.shown = [bytes(acl.record(slot)) for slot in acl.users()]
+    if (first.shown, first.system, first.default_user) != (second.shown, second.system, second.default_user):
+        raise AssertionError("a list of users changed by being stored")
+
+
+def settings_file(data: bytes) -> None:
+    """A basestation's or a profile's settings are accepted or refused by name."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        for read in (load_config, read_settings):
+            with suppress(ConfigError, StorageError):
+                read(Path(file.name))
+
+
 def seeds() -> list[bytes]:
     """Datagrams of a real device: where fuzzing starts."""
     found = []
     for name in ("secure_attach", "connect_rpc_relayed", "local_psk", "local_discovery", "push", "stream_echo"):
         found += [bytes.fromhex(entry["hex"]) for entry in vector_files.capture(name)["datagrams"] if "hex" in entry]
+    found += [
+        bytes.fromhex(entry["hex"]) for entry in vector_files.load("vectors-acl.json")["acl_files"] if "hex" in entry
+    ]
+    found += [b'{"version": 1, "basestation": "a:1", "pin": null}', b'public = "a"\ngate = "0.0.0.0:1"\n']
     return found + query_file_vectors.VECTOR_FILES
 
 
@@ -160,5 +194,7 @@ TARGETS: dict[str, Target] = {
     "basestation": basestation,
     "gate": gate,
     "device": device,
+    "users": users,
+    "settings_file": settings_file,
     **client_targets.TARGETS,
 }

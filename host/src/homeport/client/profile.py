@@ -118,7 +118,7 @@ class Profile:
         directory = _directory(home, name)
         if not directory.is_dir():
             raise ConfigError(f"no profile {name!r} in {home}: create it with 'homeport profile create {name}'")
-        basestation, pin = _parse_settings(directory / "profile.json")
+        basestation, pin = read_settings(directory / "profile.json")
         certificate = _load_certificate(directory / "certificate.pem")
         private_key = _load_key(directory / "key.pem", name, password)
         if fingerprint_of(private_key.public_key()) != _certificate_fingerprint(certificate):
@@ -163,7 +163,7 @@ def describe_profile(home: Path, name: str) -> ProfileSummary:
     directory = _directory(home, name)
     if not directory.is_dir():
         raise ConfigError(f"no profile {name!r} in {home}: create it with 'homeport profile create {name}'")
-    basestation, pin = _parse_settings(directory / "profile.json")
+    basestation, pin = read_settings(directory / "profile.json")
     certificate = _load_certificate(directory / "certificate.pem")
     encrypted = b"ENCRYPTED PRIVATE KEY" in read_bounded(directory / "key.pem", _MAX_FILE_LEN)
     return ProfileSummary(name, _certificate_fingerprint(certificate), basestation, pin, encrypted)
@@ -248,7 +248,8 @@ def _self_signed(private_key: rsa.RSAPrivateKey, name: str) -> x509.Certificate:
     )
 
 
-def _parse_settings(path: Path) -> tuple[str | None, bytes | None]:
+def read_settings(path: Path) -> tuple[str | None, bytes | None]:
+    """The gate's address and pin in a profile's settings file, None where there is none. Raises StorageError."""
     try:
         settings = json.loads(read_bounded(path, _MAX_FILE_LEN))
     except ValueError as error:
