@@ -66,7 +66,7 @@ class Config:
     # Sizes of fixed tables and buffers.
     packet_max = PACKET_MAX
     connections = 10
-    connections_per_source = 4
+    connections_per_source = 8
     request_max = 200
     response_max = 200
     request_queue = 1

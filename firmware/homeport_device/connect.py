@@ -72,8 +72,7 @@ class Connect:
         connection.install(AesContext(material, False), stack.config.replay_window)
         if not self._admit(now_ms, packet, connection, None):
             return TAKEN
-        if not ipx.flags & IPX_NO_RENDEZVOUS:
-            self._search(now_ms, connection, ipx)
+        self._search(now_ms, connection, ipx)
         if not stack.connections.note_introduction(ipx.sp):
             attach.renew(now_ms)
         return TAKEN
@@ -136,11 +135,13 @@ class Connect:
         return True
 
     def _search(self, now_ms: int, connection: Connection, ipx: object) -> None:
-        """Begin the rendezvous at the next timeout."""
+        """Begin the rendezvous at the next timeout, or be ready to answer one."""
         search = Rendezvous(
             self._stack.output, now_ms, connection.nsi, ipx.private, ipx.global_, ipx.flags & IPX_NAT_MASK
         )
-        if self._stack.config.many_ports:
+        if ipx.flags & IPX_NO_RENDEZVOUS:
+            search.decline()
+        elif self._stack.config.many_ports:
             search.try_ports()
         connection.rendezvous = search
 

@@ -56,7 +56,7 @@ _ATTEMPTS_PER_S = const(20)
 class Handshake:
     """What is remembered between the messages of one attempt."""
 
-    __slots__ = ("bits", "context", "nonce", "nonce_client", "proof_mac", "random")
+    __slots__ = ("bits", "context", "nonce", "nonce_client", "random", "random_client")
 
     def __init__(self, context: object, bits: int, nonce_client: bytes, rng: object) -> None:
         self.context = context
@@ -64,7 +64,7 @@ class Handshake:
         self.nonce_client = nonce_client
         self.nonce = rng(NONCE_LEN)
         self.random = rng(NONCE_LEN)
-        self.proof_mac = b""
+        self.random_client = b""  # known once the client has proved itself
 
 
 class Psk:
@@ -101,7 +101,7 @@ class Psk:
         return self._attempt(now_ms, packet, source, nonce, key_id, capability)
 
     def take_verify(self, packet: object, source: bytes) -> int:
-        """Message 3: the client's proof. A repeated one is answered again."""
+        """Message 3: the client's proof. A repeated one, under the same or a fresh IV, is answered again."""
         if not self._stack.config.local_psk:
             return OFF
         connection = self._stack.connections.find(packet.sp)
@@ -112,14 +112,14 @@ class Psk:
         if source != connection.peer:
             return SOURCE
         handshake = connection.handshake
+        random = self._read_proof(packet, handshake)
+        if random is None:
+            return AUTH
         if connection.state != VERIFYING:
-            if not ct_equal(packet.mac(), handshake.proof_mac):
+            if not ct_equal(random, handshake.random_client):
                 return AUTH
         else:
-            random = self._read_proof(packet, handshake)
-            if random is None:
-                return AUTH
-            handshake.proof_mac = packet.mac()
+            handshake.random_client = random
             seeds = random + handshake.random
             keys = AesContext(key_material(handshake.nonce_client + handshake.nonce, seeds), False)
             connection.install(keys, self._stack.config.replay_window)

@@ -58,7 +58,7 @@ class Ports:
 
 
 class Rendezvous:
-    """One connection's search. `deadline_ms` is None when nothing is left to send."""
+    """One connection's search, if `wanted`. `deadline_ms` is None when nothing is left to send."""
 
     def __init__(
         self, output: object, now_ms: int, nsi: bytes, private: bytes, global_: bytes, client_nat: int
@@ -69,11 +69,17 @@ class Rendezvous:
         self._global = global_
         self.client_nat = client_nat
         self.ports = None
+        self.wanted = True
         self._ends_ms = ticks.add(now_ms, _DURATION_MS)
         self._ask_ms = now_ms
         self._ports_ms = now_ms
         self._answers = RateLimit(_ANSWERS_PER_S)
         self._searching = True
+
+    def decline(self) -> None:
+        """The client wants no search; it is only answered, should it ask after all."""
+        self.wanted = False
+        self.end()
 
     def try_ports(self) -> None:
         """Try many ports as well, when the client's NAT is symmetric."""

@@ -61,7 +61,7 @@ class Reports:
         writer = self._output.writer
         writer.add(PL_IPX, build_ipx(self._port.local_endpoint(), attach.seen_as, attach.nat_type))
         search = connection.rendezvous
-        if search is not None:
+        if search is not None and search.wanted:
             ports = search.ports.tried if search.ports is not None else 0
             writer.add(
                 PL_RENDEZVOUS_STATS, build_rendezvous_stats(_LAYOUT, search.client_nat, attach.nat_type, ports, 0)

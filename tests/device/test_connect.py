@@ -228,7 +228,7 @@ class KeyTest(unittest.TestCase):
 
 class LocalTest(unittest.TestCase):
     def setUp(self):
-        self.bench = Bench(connections=6)
+        self.bench = Bench(connections=6, connections_per_source=4)
         self.bench.start()
         self.bench.port.take()
 

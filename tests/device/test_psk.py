@@ -63,7 +63,7 @@ class Handshake(Bench):
         )
         return encode(PT_U_CONNECT_PSK, payloads, cp=cp, context=context or self.proof, plaintext=b"", iv=iv)
 
-    def verify(self, nsi, nonce, random=RANDOM, cp=CP, context=None):
+    def verify(self, nsi, nonce, random=RANDOM, cp=CP, context=None, iv=bytes(16)):
         plaintext = payload(PL_RANDOM, random) + payload(PL_NONCE, nonce)
         return encode(
             PT_U_VERIFY_PSK,
@@ -71,7 +71,7 @@ class Handshake(Bench):
             cp=cp,
             context=context or self.proof,
             plaintext=plaintext,
-            iv=bytes(16),
+            iv=iv,
             crypto_flags=PLF_PAYLOADS,
         )
 
@@ -126,8 +126,8 @@ class HandshakeTest(unittest.TestCase):
     def test_message_3_is_answered_in_the_clear_and_again_when_repeated(self):
         bench = self.bench
         nsi, nonce, _, _ = bench.challenge()
-        for _ in range(3):
-            answer = decode(bench.deliver(LOCAL, bench.verify(nsi, nonce), LAN_CLIENT)[0][2])
+        for iv in (bytes(16), bytes(16), RANDOM[:16]):
+            answer = decode(bench.deliver(LOCAL, bench.verify(nsi, nonce, iv=iv), LAN_CLIENT)[0][2])
             self.assertEqual((answer.flags, answer.version), (FL_RESPONSE, 0))
             self.assertEqual(parse_notify(answer.get(PL_NOTIFY)), (NOTIFY_OK, b""))
 

@@ -54,7 +54,13 @@ class ScheduleTest(unittest.TestCase):
         bench.attach()
         bench.introduce()
         self.assertEqual(bench.advance(6000), [])
-        self.assertEqual(bench.deliver(REMOTE, packet(0, OWN), CLIENT), [])
+
+    def test_a_client_that_wants_none_is_answered_when_it_asks_after_all(self):
+        bench = Bench()
+        bench.attach()
+        bench.introduce()
+        self.assertEqual(bench.deliver(REMOTE, packet(0, OWN), CLIENT), [(REMOTE, CLIENT, packet(1, CLIENT, OWN))])
+        self.assertEqual(bench.advance(6000), [])
 
     def test_it_stops_when_concluded(self):
         for seq in (1, 2):

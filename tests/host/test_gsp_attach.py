@@ -6,13 +6,17 @@ from homeport.basestation.events import AttachFailed, AttachFailure, DeviceAttac
 from homeport.basestation.gsp.settings import RateLimit
 from homeport.wire import endpoint
 from homeport_core.crypto import AesContext, key_material
+from homeport_core.packet import encode
+from homeport_core.payloads import build_notify
 from homeport_core.spec import (
     ENDPOINT_ZERO,
     FL_RESPONSE,
     NOTIFY_ERROR,
+    NOTIFY_OK,
     PL_CRYPTO,
     PL_EP,
     PL_NONCE,
+    PL_NOTIFY,
     PT_U_ALIVE,
     PT_U_ATTACH,
     SUITE_NULL,
@@ -68,6 +72,26 @@ def test_the_devices_answer_tells_endpoints_nat_type_and_capabilities():
     assert attachment.takes_fingerprint
 
 
+def test_a_device_that_tells_nothing_of_itself_attaches_all_the_same():
+    device = Device()
+    gsp, _ = make_gsp(device.device_id)
+    sp, nonce, seed = answer_to(gsp, device)
+    answer = encode(
+        PT_U_ATTACH,
+        ((PL_NOTIFY, build_notify(NOTIFY_OK)),),
+        sp=sp,
+        seq=1,
+        flags=FL_RESPONSE,
+        context=device.context(),
+        plaintext=nonce + seed,
+        iv=bytes(16),
+    )
+    assert gsp.datagram(0, answer, device.address)
+    attachment = gsp.attachment(device.device_id)
+    assert (attachment.private, attachment.nat_type) == (ENDPOINT_ZERO, 0)
+    assert not attachment.takes_fingerprint
+
+
 def test_a_repeated_invite_gets_the_identical_u_attach():
     device = Device()
     gsp, _ = make_gsp(device.device_id)
@@ -110,9 +134,6 @@ def test_a_disabled_device_gets_nothing_and_the_operator_hears_why():
 @pytest.mark.parametrize("changes", [{"nonce": bytes(8)}, {"suite": SUITE_NULL}, {"nonce": bytes(31)}])
 def test_the_insecure_variant_is_refused_in_silence_with_a_reason(changes):
     device = Device()
-    gsp, _ = make_gsp(device.device_id)
-    # A long id keeps the invite above the least size, so that the variant is what is refused.
-    device.device_id = b"a-device-with-a-rather-long-id.example"
     gsp, _ = make_gsp(device.device_id)
     assert refused(gsp, device, device.invite(**changes)) is Refusal.INSECURE
 

@@ -13,7 +13,15 @@ from collections import OrderedDict
 from homeport_core.crypto import AesContext, ct_equal, key_material
 from homeport_core.errors import AuthError, MalformedError
 from homeport_core.packet import Packet, encode
-from homeport_core.payloads import parse_capability, parse_id, parse_ipx, parse_notify, parse_version
+from homeport_core.payloads import (
+    build_capability,
+    build_ipx,
+    parse_capability,
+    parse_id,
+    parse_ipx,
+    parse_notify,
+    parse_version,
+)
 from homeport_core.spec import (
     DESCR_APPLICATION,
     DEVICE_ID_MAX,
@@ -115,7 +123,7 @@ class Attach:
         """Answer a device's invite with U_ATTACH, or with nothing and a reason for the operator."""
         nonce = packet.get(PL_NONCE)
         claimed = packet.get(PL_SP_ID)
-        if packet.flags & FL_RESPONSE or nonce is None or claimed is None or packet.n < INVITE_MIN_LEN:
+        if packet.flags & FL_RESPONSE or nonce is None or claimed is None:
             self._counters.drop_unexpected += 1
             return NOTHING
         self._counters.invites += 1
@@ -125,6 +133,9 @@ class Attach:
         if record is None or reason is not None:
             self._counters.drop_refused += 1
             return self._refuse(now_ms, device_id, address, reason or Refusal.UNKNOWN)
+        if packet.n < INVITE_MIN_LEN:
+            self._counters.drop_unexpected += 1
+            return NOTHING
         if not self._sources.take(address[0], now_ms) or not self._asked.take(self._bucket(record, address), now_ms):
             self._counters.drop_limited += 1
             return self._refuse(now_ms, device_id, address, Refusal.LIMITED)
@@ -287,10 +298,9 @@ def _proven(packet: Packet, handshake: Handshake, record: DeviceRecord) -> Attac
     if len(plaintext) != NONCE_LEN + SEED_LEN or not ct_equal(plaintext[:NONCE_LEN], handshake.gsp_nonce):
         raise AuthError("nonce")
     notify, ipx, capability = packet.get(PL_NOTIFY), packet.get(PL_IPX), packet.get(PL_CAPABILITY)
-    if notify is None or ipx is None or capability is None:
-        raise MalformedError("U_ATTACH answer without NOTIFY, IPX or CAPABILITY")
-    if parse_notify(notify)[0] != NOTIFY_OK:
+    if notify is None or parse_notify(notify)[0] != NOTIFY_OK:
         raise AuthError("not accepted by the device")
     key = key_material(handshake.gsp_nonce + handshake.nonce, handshake.gsp_seed + plaintext[NONCE_LEN:])
-    facts = pack_facts(parse_ipx(ipx), parse_capability(capability))
+    # What a device leaves out it does not know or cannot do.
+    facts = pack_facts(parse_ipx(ipx or build_ipx()), parse_capability(capability or build_capability(0, 0)))
     return Attachment(record.device_id, handshake.nsi, handshake.address, key, facts)
