@@ -75,9 +75,8 @@ class Device:
         self.icon = icon
         self.interface = interface
         self.queries = Queries()
-        self.acl = Acl(
-            AclFile(config.state_dir + "/acl.bin"), permissions, config.users, config.tokens, config.clear_admin
-        )
+        clear_admin = config.legacy_local or not config.pairing_key
+        self.acl = Acl(AclFile(config.state_dir + "/acl.bin"), permissions, config.users, config.tokens, clear_admin)
         self.stack = None
         self._admit = admit or self.acl.connection_allowed
         self._tasks = []

@@ -11,10 +11,11 @@ class DeviceConfig(Config):
     # Slots in the list of users, and whether it keeps push tokens (256 octets a user more).
     users = 32
     tokens = False
-    # Whether owners may administer over clear local connections, as old clients do (core 14 row 13).
-    clear_admin = True
     # The key that PSK connections for pairing use, 16 octets, as on the device's label; none is offered without.
     pairing_key = b""
+    # With a pairing key, whether owners may administer over clear local connections all the same, as old clients
+    # do; without one there is no other local way, and they may (core 14 row 13).
+    legacy_local = False
     # Give the pairing key out at any time and believe claimed fingerprints, for tests (application 1.10).
     reference_psk = False
     show_interface = False

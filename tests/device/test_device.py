@@ -271,6 +271,21 @@ class Async(DeviceCase):
         self.assertEqual(self.last.completed, [])
 
 
+class LocalAdministration(unittest.TestCase):
+    def test_a_pairing_secret_ends_it_in_the_clear_unless_asked_for(self):
+        for settings, allowed in (
+            ({}, True),
+            ({"pairing_key": bytes(range(16))}, False),
+            ({"pairing_key": bytes(range(16)), "legacy_local": True}, True),
+        ):
+            with self.subTest(settings=settings):
+                acl = Device(DeviceConfig("dev", **settings)).acl
+                acl._store = None
+                acl.add(OWNER_FP, b"owner")
+                self.assertEqual(acl.request_allowed(Connection(), OWNER), allowed)
+                self.assertTrue(acl.request_allowed(Connection(is_local=False), OWNER))
+
+
 class Declarations(DeviceCase):
     def test_mistakes_are_refused_when_they_are_made(self):
         declare = self.device.query

@@ -105,7 +105,7 @@ def tunnel(tmp_path, paired=False, **settings):
     """unabto_tunnel: the access control list and the common queries."""
     device = Recorded(
         tmp_path,
-        settings={"client_names": False, "tcp_fallback": True, "clear_admin": True, **settings},
+        settings={"client_names": False, "tcp_fallback": True, "legacy_local": True, **settings},
         name="Tunnel",
         type="uNabto Video",
         icon="chip.png",
