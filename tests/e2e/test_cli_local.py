@@ -193,6 +193,12 @@ def test_a_closed_device_does_not_pair(owner, tmp_path):
     assert "not open for pairing" in only_error_line(done)
 
 
+def test_who_is_paired_may_pair_again_after_pairing_was_closed(owner):
+    owner.answer("acl", owner.target, "settings", "--pairing", "off")
+    again = owner.answer("pair", owner.target)
+    assert (again["role"], again["already_paired"]) == ("owner", True)
+
+
 @pytest.mark.parametrize("fingerprint", ["00", "zz" * 16, OTHER + "00"])
 def test_a_wrong_fingerprint_is_one_line(owner, fingerprint):
     assert "not a fingerprint" in only_error_line(owner.run("acl", owner.target, "add", fingerprint))

@@ -30,7 +30,7 @@ from homeport.client.client import Client
 from homeport.client.home import cache_interface
 from homeport.client.profile import GATE_PORT, Profile, list_profiles
 from homeport.client.queries.interface import MAX_XML_LEN
-from homeport.errors import ConfigError, DeviceOffline, HomeportError
+from homeport.errors import ConfigError, DeviceOffline, HomeportError, Timeout
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.fingerprint import format_fingerprint
 
@@ -130,7 +130,12 @@ async def _device(demo: Demo, key: str, story: Story) -> AsyncIterator[Child]:
     try:
         await child.wait_for("ready local-port", START_TIMEOUT_S)
         story.tell("device", "", f"{EXAMPLE} firmware started on {runtime.value}")
-        await child.wait_for("attached to", START_TIMEOUT_S)
+        try:
+            await child.wait_for("attached to", START_TIMEOUT_S)
+        except Timeout as error:
+            next_step = f"see 'homeport device show {DEVICE_ID} --dir {demo.root}', or remove {demo.root} to start anew"
+            reason = "the device does not attach: somebody disabled it, or switched its remote access off"
+            raise DeviceOffline(reason, next_step=next_step) from error
         story.tell("device", "", "attached to the basestation")
         yield child
     finally:
@@ -161,7 +166,7 @@ def _profile(demo: Demo, story: Story) -> Profile:
         if (profile.basestation, profile.pin) != (gate, pin):
             raise ConfigError(
                 f"profile {PROFILE!r} in {demo.home} is for another basestation ({profile.basestation}): "
-                f"use its ports again, or start anew by removing {demo.root}"
+                f"use its ports again, or remove {demo.root} to start anew"
             )
         verb = "found"
     else:

@@ -73,7 +73,7 @@ def show(ctx: typer.Context, device_id: Id, directory: Dir = _DIR) -> None:
 
 @app.command()
 def enable(ctx: typer.Context, device_id: Id, directory: Dir = _DIR) -> None:
-    """Let a device attach again."""
+    """Let a device attach again, which a running one does within about a minute."""
     _enable(ctx, device_id, directory, True)
 
 

@@ -19,7 +19,7 @@ SYSTEM_PAIRING = 0x20000000
 STATUS_OK = 0
 STATUS_USER_EXISTS = 5
 _STATUS_TEXTS = {
-    1: "the device has no such user",
+    1: "the device has no such user: 'homeport acl DEVICE list' shows them",
     2: "the device's list of users is full, or it could not save it",
     3: "the device could not save its list of users",
     4: "the device could not save its list of users",
@@ -73,18 +73,21 @@ class AclCalls:
         raise NotImplementedError
 
     async def pair(self, name: str) -> User:
-        """Enter ourselves into the list; done before is fine too. Raises RefusedError when pairing is closed."""
+        """Enter ourselves into the list; done before is fine too. Raises NotPaired when pairing is closed."""
         try:
             reply = await self.call("pair_with_device.json", name=name)
-        except RefusedError as error:
-            if error.code == AER_NO_ACCESS:
+        except RefusedError as refusal:
+            if refusal.code != AER_NO_ACCESS:
+                raise
+            try:
+                return await self.current_user()
+            except NotPaired as error:
                 raise NotPaired(
                     "the device is not open for pairing here",
-                    error.code,
+                    refusal.code,
                     "pair on the device's own network (ID@HOST:PORT), after an owner has opened it with "
                     "'homeport acl DEVICE settings --pairing on'",
                 ) from error
-            raise
         return _user(reply, STATUS_USER_EXISTS)
 
     async def current_user(self) -> User:
