@@ -1,9 +1,10 @@
 """The command line's frame: help everywhere, global options anywhere, errors as one line or one object."""
 
 import json
+import sys
 
 import pytest
-from homeport import __version__
+from homeport import __main__, __version__
 from homeport.cli import output
 from homeport.cli.main import app
 from homeport.cli.output import ExitCode
@@ -145,6 +146,40 @@ def test_each_kind_of_error_has_its_exit_code(error, code, capsys):
     assert output.report_error(error, as_json=True) == code
     document = json.loads(capsys.readouterr().err)
     assert (document["error"], document["reason"], document["exit_code"]) == (type(error).__name__, "x", code)
+
+
+def fail_with(monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("homeport.cli.profile.list_profiles", fail)
+
+
+def test_a_bug_is_one_line_too(monkeypatch):
+    fail_with(monkeypatch, ZeroDivisionError("no\nway"))
+    result = run("profile", "list")
+    assert (result.exit_code, result.stdout) == (ExitCode.UNEXPECTED, "")
+    (line,) = result.stderr.splitlines()
+    assert "unexpected ZeroDivisionError in fail: no" in line
+
+
+def test_a_bug_shows_its_traceback_when_asked_for(monkeypatch):
+    fail_with(monkeypatch, ZeroDivisionError())
+    monkeypatch.setenv("HOMEPORT_TRACEBACK", "1")
+    assert isinstance(run("profile", "list").exception, ZeroDivisionError)
+
+
+def test_an_interrupt_in_the_middle_of_the_imports_is_no_traceback(monkeypatch):
+    class Interrupted:
+        def find_spec(self, name, *_):
+            if name == "homeport.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "homeport.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        __main__.main()
+    assert ended.value.code == ExitCode.INTERRUPTED
 
 
 def test_an_error_tells_what_to_try_next(capsys):

@@ -73,8 +73,9 @@ def test_what_cannot_be_a_device_id_never_becomes_a_file_name(tmp_path, text):
 
 @pytest.mark.parametrize("device_id", ["demo", "a.b-c.example.org", "..", "."])
 def test_an_interface_is_kept_by_device_inside_the_home(tmp_path, device_id):
-    cache_interface(tmp_path / "home", device_id, b"<x/>")
-    assert cached_interface(tmp_path / "home", device_id.upper(), 10) == b"<x/>"
+    xml = b'<unabto_queries><query name="a.json" id="7"><request/><response format="json"/></query></unabto_queries>'
+    cache_interface(tmp_path / "home", device_id, xml)
+    assert cached_interface(tmp_path / "home", device_id.upper()).query("a").id == 7
     (kept,) = (tmp_path / "home" / "interfaces").iterdir()
     assert kept.is_file()
 

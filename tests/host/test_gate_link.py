@@ -116,7 +116,9 @@ async def test_nobody_at_the_address_is_told_apart(me, certificate):
 
     nobody = free_port(socket.SOCK_STREAM)
     link = GateLink(dataclasses.replace(me, basestation=f"127.0.0.1:{nobody}", pin=certificate[1]))
-    assert await cause(introduce(link)) == "refused"
+    with pytest.raises(GateError, match="cannot reach the basestation at .*: Connection refused$") as caught:
+        await introduce(link)
+    assert caught.value.cause == "refused"
     await link.close()
 
 

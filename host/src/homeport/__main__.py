@@ -1,6 +1,17 @@
-"""`python -m homeport`: the command line, where no script of that name is installed."""
+"""The command `homeport`, and `python -m homeport`."""
 
-from homeport.cli.main import main
+import sys
+
+
+def main() -> None:
+    """Run the command line. An interrupt that comes while it is still being imported ends it without a traceback."""
+    try:
+        from homeport.cli.main import app
+
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

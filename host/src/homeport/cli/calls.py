@@ -143,9 +143,9 @@ def _interface(settings: Settings, device_id: str, query: str, file: FilePath | 
         parsed = Interface.parse(xml)
         cache_interface(settings.home, device_id, xml)
         return parsed.extended_by(BUILTIN)
-    kept = cached_interface(settings.home, device_id, MAX_XML_LEN)
+    kept = cached_interface(settings.home, device_id)
     if kept is not None:
-        return Interface.parse(kept).extended_by(BUILTIN)
+        return kept.extended_by(BUILTIN)
     if BUILTIN.find(query) is None:
         raise QueryError(
             f"no query {query[:64]!r} is known for {device_id}: pass its query file once with --interface FILE.xml "

@@ -59,8 +59,3 @@ def global_options(
 ) -> None:
     """Options that every command takes, before or after its name."""
     ctx.obj = Settings(client_home(home), profile_name, json)
-
-
-def main() -> None:
-    """Run the command line."""
-    app()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, ClassVar, NoReturn
 
@@ -17,6 +19,7 @@ from homeport.wire import printable
 
 _FLAGS = ("--json",)
 _OPTIONS = ("--home", "--profile")
+TRACEBACK_VARIABLE = "HOMEPORT_TRACEBACK"
 
 # Typer does not export the class of its usage errors; it is the parent of the one that it exports.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -81,7 +84,23 @@ class RootGroup(TyperGroup):
         except (KeyboardInterrupt, typer.Abort):
             print_error({"error": "Interrupted", "reason": "interrupted"}, as_json)
             return ExitCode.INTERRUPTED
+        except Exception as error:
+            if os.environ.get(TRACEBACK_VARIABLE):
+                raise
+            return _report_bug(error, as_json)
         return result if isinstance(result, int) else ExitCode.DONE
+
+
+def _report_bug(error: Exception, as_json: bool) -> int:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    document = {
+        "error": type(error).__name__,
+        "reason": printable(f"unexpected {type(error).__name__} in {where.name}: {error}", MAX_TEXT_LEN),
+        "next_step": f"please report it, with what {TRACEBACK_VARIABLE}=1 shows",
+        "exit_code": int(ExitCode.UNEXPECTED),
+    }
+    print_error(document, as_json)
+    return ExitCode.UNEXPECTED
 
 
 def _report_usage(error: Any, as_json: bool) -> int:

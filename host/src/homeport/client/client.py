@@ -27,7 +27,7 @@ from homeport.client.network.search import DISCOVERY_MS, resolve, search
 from homeport.client.network.surroundings import NOWHERE, Surroundings
 from homeport.client.profile import Profile
 from homeport.client.queries.builtin import BUILTIN
-from homeport.client.queries.interface import MAX_XML_LEN, Interface
+from homeport.client.queries.interface import Interface
 from homeport.client.race import first_of, not_found
 from homeport.client.session import frames
 from homeport.client.session.clear import ClearOpening
@@ -214,8 +214,8 @@ class Client:
         return self._link
 
     def _known_interface(self, device_id: str) -> Interface:
-        xml = cached_interface(self._home, device_id, MAX_XML_LEN) if self._home is not None else None
-        return BUILTIN if xml is None else Interface.parse(xml).extended_by(BUILTIN)
+        kept = cached_interface(self._home, device_id) if self._home is not None else None
+        return BUILTIN if kept is None else kept.extended_by(BUILTIN)
 
 
 def _needs_no_path(session: Session) -> bool:

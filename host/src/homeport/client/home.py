@@ -12,7 +12,8 @@ from pathlib import Path
 
 import platformdirs
 
-from homeport.errors import ConfigError
+from homeport.client.queries.interface import MAX_XML_LEN, Interface, InterfaceError
+from homeport.errors import ConfigError, StorageError
 from homeport.files import make_private_directory, read_bounded, write_private
 
 HOME_VARIABLE = "HOMEPORT_HOME"
@@ -37,10 +38,15 @@ def check_device_id(text: str) -> str:
     return device_id
 
 
-def cached_interface(home: Path, device_id: str, max_len: int) -> bytes | None:
-    """Return the query file kept for this device, or None; raise StorageError when it cannot be read."""
+def cached_interface(home: Path, device_id: str) -> Interface | None:
+    """Return what the query file kept for this device describes, or None; raise StorageError when it is damaged."""
     path = _interface_path(home, device_id)
-    return read_bounded(path, max_len) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return Interface.parse(read_bounded(path, MAX_XML_LEN))
+    except InterfaceError as error:
+        raise StorageError(f"{path} is damaged ({error}): delete it, or replace it by --interface FILE.xml") from error
 
 
 def cache_interface(home: Path, device_id: str, xml: bytes) -> None:

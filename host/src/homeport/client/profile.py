@@ -173,7 +173,7 @@ def list_profiles(home: Path) -> list[str]:
     """Return the names of the profiles in `home`, sorted."""
     directory = home / "profiles"
     try:
-        return sorted(entry.name for entry in directory.iterdir() if _NAME.fullmatch(entry.name))
+        return sorted(entry.name for entry in directory.iterdir() if _NAME.fullmatch(entry.name) and entry.is_dir())
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -27,6 +27,7 @@ from homeport_core.spec import (
     IV_LEN,
     KEY_MATERIAL_LEN,
     NOTIFY_BUSY_MICRO,
+    NOTIFY_CP_ACCESS,
     NOTIFY_OK,
     PL_CP_ID,
     PL_FP,
@@ -56,6 +57,7 @@ _REASONS = {
     NOTIFY_MICRO_REATTACHING: "the device does not answer at the moment",
     NOTIFY_MICRO_REQ_ERR: "the basestation has no room for another connection",
     NOTIFY_BUSY_MICRO: "the device has too many connections",
+    NOTIFY_CP_ACCESS: "the device does not grant this client access",
 }
 
 

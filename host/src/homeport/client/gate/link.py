@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import os
 import ssl
 
 from wsproto import ConnectionType, WSConnection
@@ -307,9 +308,11 @@ def _gate_error(error: BaseException, where: str) -> GateError:
         )
     if isinstance(error, ConnectionResetError | BrokenPipeError | RemoteProtocolError):
         return GateError(f"the basestation at {where} broke off the connection", "closed")
-    reason = getattr(error, "strerror", None) or str(error)
+    number = getattr(error, "errno", None) or 0
+    # asyncio's own text for the system's errors is a Python tuple; look-ups have negative numbers and good texts
+    reason = os.strerror(number) if number > 0 else getattr(error, "strerror", None)
     return GateError(
-        f"cannot reach the basestation at {where}: {reason}",
+        f"cannot reach the basestation at {where}: {reason or error}",
         "refused",
         "check that it runs ('homeport basestation run') and its address in the profile",
     )

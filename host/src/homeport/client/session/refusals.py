@@ -39,7 +39,7 @@ _REFUSED = {
 }
 _EXCEPTIONS = {
     AER_NOT_READY: "the device is not ready",
-    AER_NO_ACCESS: "the device denies access to this query",
+    AER_NO_ACCESS: "the device denies access to this query: pair with it, or let an owner allow it ('homeport acl')",
     AER_TOO_SMALL: "the device misses parameters of the query",
     AER_TOO_LARGE: "the request is too large for the device",
     AER_INV_QUERY_ID: "the device does not know this query",
@@ -48,7 +48,7 @@ _EXCEPTIONS = {
     AER_SYSTEM_ERROR: "the device had a system error, or too many requests at once",
     AER_NO_QUERY_ID: "the device does not know this query (it misses a query id)",
 }
-_NEXT_PAIR = "pair with 'homeport pair' on the device's network, or let an owner add your fingerprint"
+_NEXT_PAIR = "pair with 'homeport pair' on the device's network, or let an owner add or allow you ('homeport acl')"
 _NEXT_OFFLINE = "see that the device has power and network and the right key, and that remote access is on"
 
 
