@@ -8,9 +8,9 @@ import socket
 import pytest
 from homeport import wire
 from homeport.client import Client, Interface, Profile, sync
-from homeport.client.network.hub import Hub
 from homeport.client.queries.builtin import BUILTIN
 from homeport.client.session.paths import PathKind
+from homeport.client.session.session import Session
 from homeport.errors import ConnectFailed, DeviceOffline, GateError, NotPaired, RefusedError
 from processes import KEY, Ports, answer, basestation, device, free_port, homeport
 
@@ -190,20 +190,22 @@ def attacker():
 
 async def test_recorded_datagrams_sent_again_do_nothing(world, attacker, monkeypatch):
     recorded = []
-    send = Hub._send
+    datagrams = Session.datagrams
 
-    def record(hub, data, endpoint):
-        recorded.append((data, endpoint))
-        send(hub, data, endpoint)
+    def record(session):
+        sent = datagrams(session)
+        recorded.extend(sent)
+        return sent
 
-    monkeypatch.setattr(Hub, "_send", record)
+    monkeypatch.setattr(Session, "datagrams", record)
     async with (
         world.client() as client,
         await client.connect("demo", "direct", interface=world.interface) as heat_pump,
     ):
         await heat_pump.call(SET_TEMPERATURE, temperature=28)
         await heat_pump.call(SET_TEMPERATURE, temperature=20)
-        monkeypatch.setattr(Hub, "_send", send)
+        monkeypatch.setattr(Session, "datagrams", datagrams)
+        assert recorded
         for data, endpoint in recorded:
             attacker.sendto(data, wire.address(endpoint))
         assert (await heat_pump.call(STATE))["target_temperature"] == 20
