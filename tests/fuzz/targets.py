@@ -55,10 +55,7 @@ def packet(data: bytes) -> None:
     except ProtocolError:
         return
     writer = PacketWriter(bytearray(len(data) + 8))
-    writer.begin(
-        decoded.type, decoded.sp, decoded.seq, decoded.flags, decoded.cp, decoded.tag, decoded.co,
-        decoded.version, decoded.retrans,
-    )  # fmt: skip
+    writer.reply_to(decoded, 0)
     payloads_found = decoded.payloads()
     for index, (kind, flags, octets) in enumerate(payloads_found):
         writer.add(kind, octets, flags)

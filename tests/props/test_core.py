@@ -51,17 +51,7 @@ def test_a_written_packet_decodes_to_the_same_packet(octets: bytes) -> None:
     packet = Packet()
     packet.decode_from(octets)
     writer = PacketWriter(bytearray(1368))
-    writer.begin(
-        packet.type,
-        packet.sp,
-        packet.seq,
-        packet.flags,
-        packet.cp,
-        packet.tag,
-        packet.co,
-        packet.version,
-        packet.retrans,
-    )
+    writer.reply_to(packet, 0)
     for kind, flags, data in packet.payloads():
         writer.add(kind, data, flags)
     writer.finish()
@@ -86,7 +76,7 @@ def test_what_is_sealed_opens_at_the_peer_and_nowhere_else(
     packet = Packet()
     packet.decode_from(clear)
     writer = PacketWriter(bytearray(2000))
-    writer.begin(packet.type, packet.sp, packet.seq, packet.flags, packet.cp, packet.tag, packet.co)
+    writer.reply_to(packet, 0)
     for kind, flags, octets in packet.payloads():
         writer.add(kind, octets, flags)
     writer.seal(AesContext(material, initiator), plaintext, iv)

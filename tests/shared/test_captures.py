@@ -49,17 +49,7 @@ def filler(data):
 def encode_again(packet):
     """The packet from its decoded fields alone."""
     writer = PacketWriter(bytearray(2048))
-    writer.begin(
-        packet.type,
-        packet.sp,
-        packet.seq,
-        packet.flags,
-        packet.cp,
-        packet.tag,
-        packet.co,
-        packet.version,
-        packet.retrans,
-    )
+    writer.reply_to(packet, 0)
     for kind, flags, data in packet.payloads():
         parse, build = CODECS[kind]
         value = parse(data)
@@ -84,17 +74,7 @@ LOOSE_PADDING = ("genvexnabto_client", "local_edge_cases")
 def seal_again(packet, context, plaintext, iv):
     """The packet from its decoded fields, its plaintext and its IV."""
     writer = PacketWriter(bytearray(2048))
-    writer.begin(
-        packet.type,
-        packet.sp,
-        packet.seq,
-        packet.flags,
-        packet.cp,
-        packet.tag,
-        packet.co,
-        packet.version,
-        packet.retrans,
-    )
+    writer.reply_to(packet, 0)
     sealed_flags = 0
     for kind, flags, data in packet.payloads():
         if kind == spec.PL_CRYPTO:
