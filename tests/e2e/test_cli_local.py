@@ -193,6 +193,12 @@ def test_a_closed_device_does_not_pair(owner, tmp_path):
     assert "not open for pairing" in only_error_line(done)
 
 
+def test_names_that_the_terminal_cannot_show_are_escaped(owner):
+    owner.answer("acl", owner.target, "add", OTHER, "--name", "日")
+    done = homeport("--home", owner.home, "acl", owner.target, "list", PYTHONIOENCODING="latin-1")
+    assert (done.returncode, "\\u65e5" in done.stdout) == (0, True)
+
+
 def test_who_is_paired_may_pair_again_after_pairing_was_closed(owner):
     owner.answer("acl", owner.target, "settings", "--pairing", "off")
     again = owner.answer("pair", owner.target)

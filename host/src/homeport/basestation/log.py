@@ -16,17 +16,27 @@ _TRACE_MAX = 4_000
 
 
 class JsonLog:
-    """Call it with an event's name and facts: `log("device_attached", device=…)`."""
+    """Call it with an event's name and facts: `log("device_attached", device=…)`.
+
+    A full disk or a closed pipe costs lines, never the basestation; how many, says the next line that gets through.
+    """
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
+        self._lost = 0
 
     def __call__(self, event: str, **facts: object) -> None:
         """Write one line at level `info`, or at `facts["level"]`."""
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "level": "info", "event": event, **{name: _plain(value) for name, value in facts.items()}}
-        self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
-        self._stream.flush()
+        if self._lost:
+            line["lines_lost"] = self._lost
+        try:
+            self._stream.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._stream.flush()
+            self._lost = 0
+        except OSError:
+            self._lost += 1
 
 
 class LibraryLog(logging.Handler):
