@@ -94,11 +94,6 @@ class Rendezvous:
             return self._ports_ms
         return self._ask_ms
 
-    @property
-    def is_over(self) -> bool:
-        """Concluded, out of time, or ended by the first DATA packet."""
-        return not self._searching
-
     def end(self) -> None:
         """Send no more; questions are still answered."""
         self._searching = False

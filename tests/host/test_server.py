@@ -69,7 +69,9 @@ def test_a_started_basestation_says_where_it_listens(root, run):
     assert basestation.ready["pid"] == basestation.process.pid
     assert len({basestation.address(role) for role in ("controller", "gsp", "gate", "admin")}) == 4
     assert basestation.health()["status"] == "ok"
-    assert "homeport_attached 0.0" in basestation.get("/metrics")
+    metrics = basestation.get("/metrics")
+    for figure in ("attached", 'socket_errors_total{what="gsp"}', 'reports_suppressed_total{what="gsp"}'):
+        assert f"homeport_{figure} 0.0" in metrics
 
 
 def test_every_log_line_is_json(run):

@@ -83,9 +83,9 @@ class Basestation:
         named = endpoint((public or gsp[0], gsp[1]))
         settings = ControllerSettings((named,))
         self._controller = Controller(settings, self._roster, reached_at, self._gsp.answer_probe)
-        controller_udp = UdpEndpoint(self._controller, self._event)
-        controller = _naming("controller", lambda: controller_udp.open(config.controller))
-        self._closing.callback(controller_udp.close)
+        self._controller_udp = UdpEndpoint(self._controller, self._event)
+        controller = _naming("controller", lambda: self._controller_udp.open(config.controller))
+        self._closing.callback(self._controller_udp.close)
 
         also = endpoint((public or controller[0], controller[1]))
         switchboard = GspSwitchboard(self._gsp, self._gsp_udp, named, also)
@@ -158,6 +158,8 @@ class Basestation:
                 "controller": dataclasses.asdict(self._controller.counters),
                 "gsp": dataclasses.asdict(self._gsp.counters),
                 "gate": dict(self._gate.counters),
+                "socket_errors": {"controller": self._controller_udp.socket_errors, "gsp": self._gsp_udp.socket_errors},
+                "reports_suppressed": {"gsp": self._gsp.suppressed_reports},
             },
             problems={"database": self._archive.problem} if self._archive.problem else {},
         )
