@@ -7,7 +7,6 @@ import socket
 import pytest
 from device_process import RUNTIMES, running
 from homeport_core.crypto import AesContext, NullContext, key_material
-from homeport_core.packet import PacketWriter
 from homeport_core.payloads import build_fp, build_gw, build_id, build_ipx, build_notify, build_time, parse_ipx
 from homeport_core.spec import (
     AER_INV_QUERY_ID,
@@ -23,7 +22,6 @@ from homeport_core.spec import (
     NOTIFY_CP_ACCESS,
     NOTIFY_MICRO_ACK,
     NOTIFY_OK,
-    PACKET_MAX,
     PL_CAPABILITY,
     PL_CP_ID,
     PL_CRYPTO,
@@ -42,7 +40,7 @@ from homeport_core.spec import (
     PT_U_INVITE,
     TAG_FRAMING,
 )
-from scripted_world import DATAGRAM_MAX, LanClient, decode, endpoint
+from scripted_world import DATAGRAM_MAX, LanClient, build, decode, endpoint
 
 DEVICE_ID = "dev1.example.net"
 KEY = bytes(range(16))
@@ -53,19 +51,6 @@ CP = b"\x0a\x0b\x0c\x0d"
 UNKNOWN = 0x7E  # a payload type that nobody knows
 PATIENCE_S = 10
 SILENCE_S = 0.25
-
-
-def build(kind, payloads=(), context=None, plaintext=b"", **header):
-    """A packet whose payloads are (type, data) or (type, data, flags)."""
-    writer = PacketWriter(bytearray(PACKET_MAX))
-    writer.begin(kind, **header)
-    for payload in payloads:
-        writer.add(*payload)
-    if context is None:
-        writer.finish()
-    else:
-        writer.seal(context, plaintext, os.urandom(16))
-    return writer.bytes()
 
 
 class Peer:
@@ -163,6 +148,7 @@ def world(request, tmp_path_factory):
         assert client.call(11010, b"\x00\x02me")[0]
         client.close()
         yield gsp, device.local_port
+    assert [line for line in device.lines if "failed" in line] == []
     gsp.socket.close()
 
 

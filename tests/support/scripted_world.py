@@ -5,7 +5,7 @@ import os
 import socket
 
 from homeport_core.crypto import AesContext, NullContext, key_material
-from homeport_core.packet import Packet, encode
+from homeport_core.packet import Packet, PacketWriter, encode
 from homeport_core.payloads import build_fp, build_id, build_ipx, parse_notify
 from homeport_core.spec import (
     FL_EXCEPTION,
@@ -14,6 +14,7 @@ from homeport_core.spec import (
     IPX_CP_ASYNC,
     IPX_NO_RENDEZVOUS,
     NOTIFY_OK,
+    PACKET_MAX,
     PL_CP_ID,
     PL_EP,
     PL_FP,
@@ -43,6 +44,19 @@ def decode(octets: bytes) -> Packet:
     packet = Packet()
     packet.decode_from(bytearray(octets))
     return packet
+
+
+def build(kind, payloads=(), context=None, plaintext=b"", **header):
+    """A packet whose payloads are (type, data) or (type, data, flags)."""
+    writer = PacketWriter(bytearray(PACKET_MAX))
+    writer.begin(kind, **header)
+    for payload in payloads:
+        writer.add(*payload)
+    if context is None:
+        writer.finish()
+    else:
+        writer.seal(context, plaintext, os.urandom(16))
+    return writer.bytes()
 
 
 class Basestation:
