@@ -69,6 +69,12 @@ def test_u_connect_has_the_specified_form():
     assert len(AesContext(device.key, False).open(packet)) == 96
 
 
+@pytest.mark.parametrize("now_ms", [1, 50, 99, 100])
+def test_u_connect_goes_out_at_once(now_ms):
+    gsp, device = attached()
+    begin(gsp, device, now_ms)
+
+
 def test_an_accepted_connection_hands_the_client_everything_it_needs():
     gsp, device = attached()
     connect_id, data = begin(gsp, device)

@@ -42,7 +42,7 @@ from homeport.basestation.gsp.nsi import fresh_nsi
 from homeport.basestation.gsp.registry import Attachment, Registry
 from homeport.basestation.gsp.relay import Relay
 from homeport.basestation.gsp.settings import GspSettings
-from homeport.basestation.gsp.wheel import Wheel
+from homeport.basestation.gsp.wheel import TICK_MS, Wheel
 from homeport.basestation.machine import Datagrams, Rng
 from homeport.wire import Address, endpoint
 
@@ -206,7 +206,7 @@ class Connects:
         pending.packet = _u_connect(pending, request, self._rng(IV_LEN))
         self._by_nsi[nsi] = pending
         self._of_device.setdefault(attachment.device_id, []).append(pending)
-        self._wheel.add(now_ms, pending)
+        self._wheel.add(now_ms - TICK_MS + 1, pending)  # in this tick, not the next: a client waits
 
     def _next_ms(self, pending: Pending) -> int:
         retries = self._settings.connect_retries_ms
