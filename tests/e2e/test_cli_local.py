@@ -184,6 +184,12 @@ def test_settings_change_what_is_named_and_nothing_else(owner):
     assert owner.answer("acl", owner.target, "settings") == changed
 
 
+def test_the_last_way_to_a_device_is_not_switched_off(owner):
+    before = owner.answer("acl", owner.target, "settings", "--remote", "off")
+    assert "leave one on" in only_error_line(owner.run("acl", owner.target, "settings", "--local", "off"))
+    assert owner.answer("acl", owner.target, "settings") == before
+
+
 def test_a_closed_device_does_not_pair(owner, tmp_path):
     owner.answer("acl", owner.target, "settings", "--pairing", "off")
     guest = CommandLine(tmp_path / "other")

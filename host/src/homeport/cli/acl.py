@@ -51,7 +51,6 @@ class Switch(StrEnum):
     OFF = "off"
 
 
-SwitchOption = Annotated[Switch | None, typer.Option(show_default=False)]
 
 
 @app.callback()
@@ -109,13 +108,12 @@ def deny(
 @app.command()
 def settings(
     ctx: typer.Context,
-    pairing: SwitchOption = None,
-    remote: SwitchOption = None,
-    local: SwitchOption = None,
-    new_user_remote: SwitchOption = None,
+    pairing: Annotated[Switch | None, typer.Option(help="Open for pairing.")] = None,
+    remote: Annotated[Switch | None, typer.Option(help="Use through the internet at all: the master switch.")] = None,
+    local: Annotated[Switch | None, typer.Option(help="Use on the local network at all.")] = None,
+    new_user_remote: Annotated[Switch | None, typer.Option(help="Remote use for users who pair from now on.")] = None,
 ) -> None:
-    """Show the device's settings, or change those given: open for pairing; use through the internet at all (the
-    master switch); use on the local network at all; remote use for users who pair from now on."""
+    """Show the device's settings, or change those given."""
     changes = {"pairing": pairing, "remote": remote, "local": local, "new_users_remote": new_user_remote}
     given = {name: switch is Switch.ON for name, switch in changes.items() if switch is not None}
 

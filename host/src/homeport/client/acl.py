@@ -7,7 +7,7 @@ from typing import Any
 
 from homeport_core.spec import AER_NO_ACCESS
 
-from homeport.errors import MalformedError, NotPaired, RefusedError
+from homeport.errors import ConfigError, MalformedError, NotPaired, RefusedError
 
 PERMISSION_LOCAL = 0x80000000
 PERMISSION_REMOTE = 0x40000000
@@ -152,10 +152,12 @@ class AclCalls:
         local: bool | None = None,
     ) -> AclSettings:
         """Change what is not None: open for pairing, the master switch, remote access of newly paired users, and
-        access from the local network."""
+        access from the local network. Raises ConfigError for what would leave no way to the device."""
         now = await self.settings()
         system = _with_bit(_with_bit(now.permissions, SYSTEM_PAIRING, pairing), SYSTEM_REMOTE, remote)
         system = _with_bit(system, SYSTEM_LOCAL, local)
+        if not system & (SYSTEM_LOCAL | SYSTEM_REMOTE):
+            raise ConfigError("with local and remote use off nobody could reach the device again: leave one on")
         default = _with_bit(now.default_user_permissions, PERMISSION_REMOTE, new_users_remote)
         reply = await self.call(
             "set_system_security_settings.json",
