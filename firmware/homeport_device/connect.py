@@ -21,6 +21,7 @@ from homeport_core.spec import (
     NOTIFY_CP_ACCESS,
     NOTIFY_ENCR_MISMATCH,
     NOTIFY_OK,
+    NSI_LEN,
     NSI_ZERO,
     PL_CAPABILITY,
     PL_CP_ID,
@@ -56,24 +57,26 @@ class Connect:
             ipx = parse_ipx(packet.get(PL_IPX) or b"")
         except MalformedError:
             return MALFORMED
-        if ipx.sp in (b"", NSI_ZERO):
+        if ipx.sp == NSI_ZERO:
             return MALFORMED
-        connection = Connection(ipx.sp, packet.cp, None, REMOTE, source, now_ms)
+        # Without an NSI the connection gets one of ours, and its MAC tells the introduction from others.
+        mark = ipx.sp or packet.mac()[:NSI_LEN]
+        connection = Connection(ipx.sp or stack.connections.new_nsi(), packet.cp, None, REMOTE, source, now_ms)
         self._describe(connection, packet, ipx)
         material = self._open(packet, attach.context)
         if material is None:
             self._answer(packet, connection, NOTIFY_ENCR_MISMATCH)
             return AUTH
-        if stack.connections.find(ipx.sp) is not None:
+        if stack.connections.find(connection.nsi) is not None:
             self._answer(packet, connection, NOTIFY_OK)  # a retransmission; no other effect
             return TAKEN
-        if stack.connections.was_introduced(ipx.sp):
+        if stack.connections.was_introduced(mark):
             return REPLAY
         connection.install(AesContext(material, False), stack.config.replay_window)
         if not self._admit(now_ms, packet, connection, None):
             return TAKEN
         self._search(now_ms, connection, ipx)
-        if not stack.connections.note_introduction(ipx.sp):
+        if not stack.connections.note_introduction(mark):
             attach.renew(now_ms)
         return TAKEN
 

@@ -207,7 +207,7 @@ class Connections:
         self.slots[self.slots.index(connection)] = None
 
     def was_introduced(self, nsi: bytes) -> bool:
-        """Whether the GSP has used this NSI since the last attach."""
+        """Whether the GSP has used this NSI (or what stands for it, 4 octets) since the last attach."""
         log = self._introduced
         at = log.find(nsi)
         while at >= 0:

@@ -96,13 +96,21 @@ class IntroductionTest(unittest.TestCase):
             ("a response", self.request(((PL_IPX, ipx),), flags=FL_RESPONSE), REMOTE, GSP),
             ("no IPX", self.request(()), REMOTE, GSP),
             ("a short IPX", self.request(((PL_IPX, ipx[:12]),)), REMOTE, GSP),
-            ("no NSI", self.request(((PL_IPX, build_ipx()),)), REMOTE, GSP),
             ("NSI zero", self.request(((PL_IPX, build_ipx(sp=NSI_ZERO)),)), REMOTE, GSP),
         )
         for name, octets, socket, source in cases:
             with self.subTest(name=name):
                 self.assertEqual(bench.deliver(socket, octets, source), [])
                 self.assertFalse(bench.stack.connections.any_open())
+
+    def test_an_introduction_without_nsi_gets_one_of_the_devices_and_counts_once(self):
+        bench = self.bench
+        octets = bench.introduction(nsi=b"")
+        code, number = parse_notify(decode(bench.deliver(REMOTE, octets, GSP)[0][2]).get(PL_NOTIFY))
+        self.assertEqual(code, NOTIFY_OK)
+        self.assertTrue(100 <= int.from_bytes(number, "big") <= 1000)
+        self.assertEqual(len(bench.deliver(REMOTE, bench.keep_alive(nsi=number), CLIENT)), 1)
+        self.assertEqual(bench.deliver(REMOTE, octets, GSP), [])
 
     def test_a_client_nsi_that_is_an_open_connection_is_ignored(self):
         self.bench.introduce()
