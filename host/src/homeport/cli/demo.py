@@ -77,7 +77,8 @@ class Story:
 
 async def run(demo: Demo) -> None:
     """Play the demo, then stay until cancelled; raise HomeportError when a step fails."""
-    print(f"Homeport on this machine, everything below {demo.root}. Ctrl-C stops it.\n", flush=True)
+    print(f"Homeport on this machine, everything below {demo.root}. Ctrl-C stops it.")
+    print("If a port is taken, choose others: homeport demo --help\n", flush=True)
     story = Story()
     async with contextlib.AsyncExitStack() as stack:
         directory = Directory(demo.root)
