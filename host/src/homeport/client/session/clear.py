@@ -16,6 +16,7 @@ from homeport.errors import DeviceOffline
 
 RETRY_MS = 500
 GIVE_UP_MS = 5_000
+_NEXT_STEP = "see that it is switched on, and that the address is its own ('homeport discover')"
 
 
 class ClearOpening:
@@ -55,7 +56,7 @@ class ClearOpening:
             return
         self.deadline_ms = None
         self.candidates.fail(self._path, f"no answer within {GIVE_UP_MS // 1000} s")
-        self.error = DeviceOffline("the device does not answer on the local network")
+        self.error = DeviceOffline("the device does not answer on the local network", None, _NEXT_STEP)
 
     def packet(self, now_ms: int, packet: Packet, source: bytes) -> None:
         if packet.type != PT_U_CONNECT or not packet.flags & FL_RESPONSE or packet.cp != self.cp:

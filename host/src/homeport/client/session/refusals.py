@@ -39,7 +39,7 @@ _REFUSED = {
 }
 _EXCEPTIONS = {
     AER_NOT_READY: "the device is not ready",
-    AER_NO_ACCESS: "the device denies this query here: pair, let an owner allow you ('homeport acl'), or try another path",
+    AER_NO_ACCESS: "the device denies this query here: pair, let an owner allow you, or try another path",
     AER_TOO_SMALL: "the device misses parameters of the query",
     AER_TOO_LARGE: "the request is too large for the device",
     AER_INV_QUERY_ID: "the device does not know this query",
