@@ -104,6 +104,19 @@ def test_it_is_attached_and_the_operator_sees_its_versions(world):
     assert "4.6.0-alpha.0" in attached.values()
 
 
+def test_under_a_wrong_key_its_own_report_tells_the_operator(world):
+    CommandLine(world.path / "nobody").answer("device", "add", "other", "--key", KEY, "--dir", world.root)
+    where = world.basestation.address("controller")
+    other = ReferenceDevice("other", bytes(16), where, world.lamp.answer).start()
+    try:
+        failed = until(lambda: world.basestation.lines("attach_failed"), "a report")
+    finally:
+        other.stop()
+    assert failed[0]["device"] == "other"
+    assert "key" in failed[0]["reason"]
+    assert other.attaches == 0
+
+
 def test_alive_requests_count_from_one(world):
     assert world.device.alive[0] == 1
 
