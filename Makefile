@@ -23,6 +23,7 @@ run: install
 
 check: install
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy host/src firmware/homeport_core
 	$(BIN)/python tools/check_layers.py
 	$(BIN)/python tools/compile_firmware.py

@@ -31,6 +31,8 @@ from homeport_device.driver import Driver
 from homeport_device.queries import ANYONE, GUEST, OWNER, Queries, Query
 from homeport_device.stack import Stack
 
+_UNUSABLE = const(3)  # exit code, as of the host's commands: a port, file or setting cannot be used
+
 # On a small heap what stays must lie close together, or no buffer finds room between it: collect often, and when
 # all is set up, each time a part of what is free has been used.
 _COLLECT_EVERY_LEN = const(2048)
@@ -110,7 +112,7 @@ class Device:
     # The process
 
     def run(self) -> None:
-        """Run until the process is told to end; a device that cannot start says why and ends with code 1."""
+        """Run until the process is told to end; a device that cannot start says why and ends with code 3."""
         if self.config.show_interface:
             from homeport_device import interface
 
@@ -121,7 +123,7 @@ class Device:
             self._start()
         except (HomeportError, OSError) as error:
             print("error:", error)
-            sys.exit(1)
+            sys.exit(_UNUSABLE)
         try:
             tasks = [self._announce] + self._tasks
             self._port.run(self._driver, [(function, self._task_ended) for function in tasks])

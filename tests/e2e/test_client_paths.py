@@ -27,9 +27,7 @@ class World:
         self.root = path / "base"
         self.pin = answer("basestation", "init", self.root)["pin"]
         answer("device", "add", "demo", "--dir", self.root, "--key", KEY)
-        self.profile = Profile.create(
-            path / "home", "me", basestation=f"127.0.0.1:{self.ports.gate}", pin=self.pin
-        )
+        self.profile = Profile.create(path / "home", "me", basestation=f"127.0.0.1:{self.ports.gate}", pin=self.pin)
         xml = homeport("interface", "heat_pump").stdout.encode()
         self.interface = Interface.parse(xml).extended_by(BUILTIN)
         self.local = f"demo@127.0.0.1:{self.ports.local}"
@@ -168,9 +166,10 @@ async def test_a_long_list_of_users_is_read_page_by_page(client):
 
 
 async def test_pairing_can_be_closed_and_opened(world, client, tmp_path):
-    async with await client.connect("demo", "direct") as heat_pump, world.client(
-        Profile.create(tmp_path, "second")
-    ) as second:
+    async with (
+        await client.connect("demo", "direct") as heat_pump,
+        world.client(Profile.create(tmp_path, "second")) as second,
+    ):
         assert not (await heat_pump.change_settings(pairing=False)).pairing
         async with await second.connect(world.local) as stranger:
             with pytest.raises(NotPaired):

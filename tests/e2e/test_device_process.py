@@ -53,23 +53,23 @@ def test_an_occupied_port_is_one_line_that_names_it(runtime: str, tmp_path: Path
         other.bind(("0.0.0.0", 0))
         port = str(other.getsockname()[1])
         done = run_to_end(runtime, "light", "--id", "a", "--local-port", port, "--state", str(tmp_path / "state"))
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert f"UDP port {port} is taken" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "named"),
+    ("options", "named", "code"),
     [
-        ((), "--id"),
-        (("--id", "a", "--key", "00"), "32 hex digits"),
-        (("--id", "a", "--wrong", "1"), "--wrong"),
-        (("--id", "a", "--state", "/nonexistent/folder"), "/nonexistent/folder"),
+        ((), "--id", 2),
+        (("--id", "a", "--key", "00"), "32 hex digits", 2),
+        (("--id", "a", "--wrong", "1"), "--wrong", 2),
+        (("--id", "a", "--state", "/nonexistent/folder"), "/nonexistent/folder", 3),
     ],
 )
-def test_mistakes_end_it_with_one_line(runtime: str, options: tuple[str, ...], named: str) -> None:
+def test_mistakes_end_it_with_one_line(runtime: str, options: tuple[str, ...], named: str, code: int) -> None:
     done = run_to_end(runtime, "light", "--local-port", "0", *options)
-    assert done.returncode in (1, 2)
+    assert done.returncode == code
     assert named in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert done.stdout.count("error:") == 1

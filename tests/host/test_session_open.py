@@ -155,9 +155,7 @@ def test_a_device_without_the_key_cannot_pass_for_the_device():
     world = World(device)
     world.connect(psk(world, key=bytes(16)))
     request = decoded(world.sent[0][1])
-    forged = encode(
-        PT_U_CONNECT_PSK, [(PL_NONCE, bytes(32))], sp=b"\0\0\0\xe0", flags=FL_RESPONSE, cp=request.cp
-    )
+    forged = encode(PT_U_CONNECT_PSK, [(PL_NONCE, bytes(32))], sp=b"\0\0\0\xe0", flags=FL_RESPONSE, cp=request.cp)
     world.inject(forged, DEVICE_LOCAL)
     assert world.session.drops["AuthError"] == 1
     assert world.session.state is State.OPENING

@@ -203,9 +203,7 @@ def payloads(data):
 def test_a_device_that_tries_many_ports_of_ours_is_met():
     name = "rendezvous_client_symmetric"
     datagrams = recorded(name)
-    client, device = next(
-        (one.source, one.to) for one in datagrams if not one.from_device and one.packet.seq == 1
-    )
+    client, device = next((one.source, one.to) for one in datagrams if not one.from_device and one.packet.seq == 1)
     replay, material = introduced(name, (PathKind.DIRECT,), device, ENDPOINT_ZERO)
     sent = list(replay.sent)
     for one in datagrams:

@@ -239,5 +239,3 @@ class Replay:
         # A new attachment begins in one step of the recorded device's, in two of ours.
         if self.stack.deadline_ms == self.now_ms:
             self.stack.timeout(self.now_ms)
-
-

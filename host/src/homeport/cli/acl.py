@@ -51,8 +51,6 @@ class Switch(StrEnum):
     OFF = "off"
 
 
-
-
 @app.callback()
 def chosen_device(
     ctx: typer.Context, device: Target, path: Path = PathOption.AUTO, timeout_s: TimeLimit = TIMEOUT_S

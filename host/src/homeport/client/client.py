@@ -1,8 +1,8 @@
 """The client for asyncio: finds devices, connects to them over whatever path works, and shares one gate link.
 
-    async with Client(Profile.load(home, "me"), home) as client:
-        async with await client.connect("demo.example.org") as device:
-            state = await device.call("heatpump_get_full_state.json")
+async with Client(Profile.load(home, "me"), home) as client:
+    async with await client.connect("demo.example.org") as device:
+        state = await device.call("heatpump_get_full_state.json")
 """
 
 from __future__ import annotations
@@ -161,9 +161,7 @@ class Client:
         if psk is None:
             opening = ClearOpening(endpoint, name, fingerprint, secrets.token_bytes)
         else:
-            opening = PskOpening(
-                endpoint, device_id, name, fingerprint, psk.key_id, psk.key, secrets.token_bytes
-            )
+            opening = PskOpening(endpoint, device_id, name, fingerprint, psk.key_id, psk.key, secrets.token_bytes)
         return await self._open_session(device_id, Session(opening, secrets.token_bytes))
 
     async def _connect_remote(self, device_id: str, kinds: frozenset[PathKind]) -> Device:

@@ -149,9 +149,7 @@ class Device:
         """How long the last call took."""
         return self._device.elapsed_ms
 
-    def request(
-        self, payload: bytes, timeout_ms: int = CALL_TIMEOUT_MS, retry: Retry | str = Retry.SAFE
-    ) -> bytes:
+    def request(self, payload: bytes, timeout_ms: int = CALL_TIMEOUT_MS, retry: Retry | str = Retry.SAFE) -> bytes:
         """Send a query id and parameters, return the answer's."""
         return self._run(self._device.request(payload, timeout_ms, retry))
 
