@@ -64,7 +64,7 @@ class GspSettings:
     """Silence after which the client's address is forgotten; its next keep-alive binds it again."""
     session_keep_ms: int = 3_600_000
     """Silence after which the session is forgotten: a client on a direct path may need the relay at any time."""
-    session_packets_per_s: int = 5_000
+    session_packets_per_s: int = 20_000
     """Per session, both directions together: one session must not take the whole relay."""
     binding: RateLimit = RateLimit(10, 5.0)
     """Attempts per session to move the client's relay address: each costs a MAC."""
