@@ -141,6 +141,17 @@ def test_an_unknown_query_is_its_exception_11(world, owner, path):
 
 
 @pytest.mark.parametrize("path", PATHS)
+def test_the_status_of_a_device_without_common_queries_is_its_path(world, owner, path):
+    world.lamp.is_bare = True
+    try:
+        target, *options = world.target(path)
+        status = owner.answer("status", target, *options)
+    finally:
+        world.lamp.is_bare = False
+    assert (status["path"], status["user"], "device_name" in status) == (path, None, False)
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_a_device_that_never_acknowledges_runs_a_query_once(world, owner, path):
     world.device.acknowledges = False
     before = world.device.runs.count(2)

@@ -315,11 +315,14 @@ class Lamp:
     def __init__(self):
         self.on = 0
         self.users = {}
+        self.is_bare = False  # without the common queries, as the smallest demonstration
 
     def allow(self, connection):
         return connection.is_local or connection.fingerprint in self.users
 
     def answer(self, query_id, parameters, connection):
+        if query_id >= 10000 and self.is_bare:
+            return AER_NO_QUERY_ID
         if query_id == 10000:
             paired = int(connection.fingerprint in self.users)
             texts = (b"lamp", b"uNabto Video", b"chip.png")

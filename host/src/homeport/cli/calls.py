@@ -22,6 +22,7 @@ from homeport.client.network.search import DISCOVERY_MS, find_devices
 from homeport.client.queries.builtin import BUILTIN
 from homeport.client.queries.interface import MAX_XML_LEN, Interface
 from homeport.client.queries.query import Event, QueryError
+from homeport.client.session.refusals import UNKNOWN_QUERY
 from homeport.errors import ConfigError, NotPaired, RefusedError
 from homeport.files import read_bounded
 from homeport.fingerprint import format_fingerprint
@@ -115,8 +116,10 @@ def status(ctx: typer.Context, device: Target, path: Path = PathOption.AUTO, tim
             document["interface_id"] = None  # not every device has one (application 2.5)
         try:
             document["user"] = user_document(await open_device.current_user())
-        except NotPaired:
-            document["user"] = None
+        except (NotPaired, RefusedError) as error:
+            if isinstance(error, RefusedError) and error.code not in UNKNOWN_QUERY:
+                raise
+            document["user"] = None  # a stranger to the device, or it keeps no list of users
         return document
 
     document, _ = with_device(ctx, device, work, path, timeout_s)

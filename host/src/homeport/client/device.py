@@ -11,9 +11,10 @@ from homeport.client.network.hub import Hub, now_ms
 from homeport.client.queries.interface import Interface
 from homeport.client.session.events import Answered, Closed, Event, Failed, Opened, PathChanged
 from homeport.client.session.paths import PathKind
+from homeport.client.session.refusals import UNKNOWN_QUERY
 from homeport.client.session.requests import Retry
 from homeport.client.session.session import Session
-from homeport.errors import HomeportError, StateError
+from homeport.errors import HomeportError, RefusedError, StateError
 
 CALL_TIMEOUT_MS = 10_000
 
@@ -114,8 +115,13 @@ class Device(AclCalls):
         return found.decode_response(payload)
 
     async def status(self) -> dict[str, Any]:
-        """What there is to know: id, path, round trip, and the device's public information."""
-        info = await self.call("get_public_device_info.json")
+        """What there is to know: id, path, round trip, and the public information of a device that has any."""
+        try:
+            info = await self.call("get_public_device_info.json")
+        except RefusedError as error:
+            if error.code not in UNKNOWN_QUERY:
+                raise
+            info = {}
         return {"id": self.id, "path": str(self.path), "connect_ms": self.connect_ms,
                 "round_trip_ms": self.elapsed_ms, "encrypted": self.is_private, **info}  # fmt: skip
 

@@ -48,6 +48,8 @@ _EXCEPTIONS = {
     AER_SYSTEM_ERROR: "the device had a system error, or too many requests at once",
     AER_NO_QUERY_ID: "the device does not know this query (it misses a query id)",
 }
+UNKNOWN_QUERY = frozenset((AER_INV_QUERY_ID, AER_NO_QUERY_ID))
+"""Exceptions of a device that does not have a query; which of the two depends on its application."""
 _NEXT_PAIR = "pair with 'homeport pair' on the device's network, or let an owner add or allow you ('homeport acl')"
 _NEXT_OFFLINE = "see that the device has power and network and the right key, and that remote access is on"
 
