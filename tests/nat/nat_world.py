@@ -47,7 +47,12 @@ _DESTINATION_NAT = {
 }
 
 
-def _rules(nat: Nat) -> str:
+# What a router that hairpins does with what its LAN sends to its own public address: both addresses are translated.
+_HAIRPIN_IN = "iifname lan ip daddr {public} ip protocol udp dnat to udp dport map @mapped"
+_HAIRPIN_OUT = "oifname lan ip saddr 192.168.1.0/28 ip protocol udp ct status dnat snat to {public}"
+
+
+def _rules(nat: Nat, public: str, hairpin: bool) -> str:
     """A router's rule set. What comes from outside and is not expected is dropped without a trace: were it let in,
     connection tracking would keep its port from the hole punched from inside."""
     if nat is Nat.OPEN:
@@ -59,11 +64,13 @@ table ip router {{
     chain arriving {{
         type nat hook prerouting priority dstnat;
         iifname wan ip protocol udp {_DESTINATION_NAT.get(nat, "accept")}
+        {_HAIRPIN_IN.format(public=public) if hairpin else ""}
     }}
     chain leaving {{
         type nat hook postrouting priority srcnat;
         oifname wan ip protocol udp {_SOURCE_NAT[nat]}
         oifname wan masquerade
+        {_HAIRPIN_OUT.format(public=public) if hairpin else ""}
     }}
     chain to_router {{
         type filter hook input priority filter;
@@ -79,27 +86,45 @@ table ip router {{
 
 
 class Home:
-    """A LAN behind a router. `address` is its public one (of the router, or of the host where there is no NAT)."""
+    """A LAN behind a router. `public` is its address outside (of the router, or of the host where there is no NAT).
 
-    def __init__(self, world: "World", number: int, nat: Nat) -> None:
+    A home may be `behind` another one, as where the provider has a NAT of its own, or a second router stands behind the
+    first. `hairpin` (of a full cone) lets hosts reach each other by their public endpoints.
+    """
+
+    def __init__(
+        self, world: "World", number: int, nat: Nat, behind: "Home | None" = None, hairpin: bool = False
+    ) -> None:
         self._world = world
         self._hosts = 0
+        self._hairpin = hairpin
         self.nat = nat
-        self.public = f"203.0.113.{number}"
-        self._lan = f"198.18.{number}.0" if nat is Nat.OPEN else "192.168.1.0"
         self.uplink = f"home{number}"
         self.router = world.node(f"router {number} ({nat.value})")
-        link(self.router, "wan", world.internet, self.uplink)
+        if behind is None:
+            self.public, self._gateway, self._above = f"203.0.113.{number}", _GATEWAY, world.internet
+            self._lan = f"198.18.{number}.0" if nat is Nat.OPEN else "192.168.1.0"
+            link(self.router, "wan", world.internet, self.uplink)
+            world.internet.ip(f"route add {self.public}/32 dev {self.uplink}")
+        else:
+            self.public, self._gateway, self._above = behind.plug_in(self.router, "wan", self.uplink)
+            self._lan = "10.9.9.0"
         self.router.ip(f"addr add {self.public}/32 dev wan")
-        self.router.ip(f"route add default via {_GATEWAY} dev wan onlink")
+        self.router.ip(f"route add default via {self._gateway} dev wan onlink")
         self.router.ip("link add lan type bridge")
         self.router.ip(f"addr add {self._lan_address(1)}/28 brd + dev lan")
         self.router.ip("link set lan up")
         self.router.sysctl("ipv4/ip_forward", 1)
-        world.internet.ip(f"route add {self.public}/32 dev {self.uplink}")
         if nat is Nat.OPEN:
-            world.internet.ip(f"route add {self._lan}/28 via {self.public} dev {self.uplink} onlink")
+            self._above.ip(f"route add {self._lan}/28 via {self.public} dev {self.uplink} onlink")
         self.set_nat(nat)
+
+    def plug_in(self, node: Node, near_name: str, far_name: str) -> tuple[str, str, Node]:
+        """A cable from `node` into this LAN: (address for it, its gateway, the router)."""
+        self._hosts += 1
+        link(node, near_name, self.router, far_name)
+        self.router.ip(f"link set {far_name} master lan")
+        return self.address_of(self._hosts), self._lan_address(1), self.router
 
     def _lan_address(self, host: int) -> str:
         network, _, last = self._lan.rpartition(".")
@@ -107,13 +132,11 @@ class Home:
 
     def host(self) -> Node:
         """A new computer in the LAN, the first with the same address in every home (see `address_of`)."""
-        self._hosts += 1
-        node = self._world.node(f"host {self._hosts} behind {self.router.name}")
-        port = f"port{self._hosts}"
-        link(node, "lan0", self.router, port)
-        self.router.ip(f"link set {port} master lan")
-        node.ip(f"addr add {self.address_of(self._hosts)}/28 brd + dev lan0")
-        node.ip(f"route add default via {self._lan_address(1)}")
+        number = self._hosts + 1
+        node = self._world.node(f"host {number} behind {self.router.name}")
+        address, gateway, _ = self.plug_in(node, "lan0", f"port{number}")
+        node.ip(f"addr add {address}/28 brd + dev lan0")
+        node.ip(f"route add default via {gateway}")
         return node
 
     def address_of(self, host: int) -> str:
@@ -124,18 +147,18 @@ class Home:
         """Changes what the router does, and forgets every mapping."""
         self.nat = nat
         self.router.nft("flush ruleset")
-        self.router.nft(_rules(nat))
+        self.router.nft(_rules(nat, self.public, self._hairpin))
         self.forget_mappings()
 
     def forget_mappings(self) -> None:
         """As a router that was switched off and on: masqueraded connections end when their interface goes down."""
         self.router.ip("link set wan down")
         self.router.ip("link set wan up")
-        self.router.ip(f"route replace default via {_GATEWAY} dev wan onlink")
+        self.router.ip(f"route replace default via {self._gateway} dev wan onlink")
         wait_until(self._uplink_is_up, f"{self.uplink} is up again")
 
     def _uplink_is_up(self) -> bool:
-        ends = ((self.router, "wan"), (self._world.internet, self.uplink))
+        ends = ((self.router, "wan"), (self._above, self.uplink))
         return all(" state UP " in end.ip(f"-o link show {name}") for end, name in ends)
 
 
@@ -176,10 +199,10 @@ class World:
         self.internet.ip(f"route add {address}/32 dev {name}")
         return made
 
-    def home(self, nat: Nat) -> Home:
-        """A new LAN with its router on the internet."""
+    def home(self, nat: Nat, behind: Home | None = None, hairpin: bool = False) -> Home:
+        """A new LAN with its router on the internet, or in the LAN of the home it is `behind`."""
         self._homes += 1
-        return Home(self, self._homes, nat)
+        return Home(self, self._homes, nat, behind, hairpin)
 
     def attacker(self, network: str) -> Node:
         """A computer that sends from any address of `network` (such as 192.0.2.0/24) and gets what is sent there."""

@@ -202,3 +202,22 @@ def test_missing_privilege_is_named():
     assert done.returncode != 0
     assert "cannot make a network namespace: Operation not permitted" in done.stderr
     assert "run them as root" in done.stderr
+
+
+@pytest.mark.parametrize("hairpin", [True, False])
+def test_two_homes_behind_one_nat_meet_by_its_public_address_only_if_it_hairpins(world, server, hairpin):
+    provider = world.home(Nat.FULL_CONE, hairpin=hairpin)
+    one, two = (world.home(Nat.FULL_CONE, behind=provider) for _ in range(2))
+    with one.host().udp() as host_one, two.host().udp() as host_two:
+        of_one, of_two = _public_endpoint(host_one, server), _public_endpoint(host_two, server)
+        assert of_one[0] == of_two[0] == provider.public
+        assert _reaches(host_one, of_two, host_two) == hairpin
+
+
+def test_hairpinned_packet_comes_from_the_public_endpoint_of_its_sender(world, server):
+    provider = world.home(Nat.FULL_CONE, hairpin=True)
+    with provider.host().udp() as one, provider.host().udp() as two:
+        of_one, of_two = _public_endpoint(one, server), _public_endpoint(two, server)
+        one.sendto(b"hello", of_two)
+        received = _received(two)
+        assert received is not None and received[1] == of_one
