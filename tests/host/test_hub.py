@@ -8,6 +8,7 @@ import pytest
 from homeport import wire
 from homeport.client.network.broadcast import local_host_towards, search_endpoints
 from homeport.client.network.hub import Hub
+from homeport.client.session.paths import GATE_ENDPOINT
 from homeport.errors import StateError
 
 
@@ -127,6 +128,32 @@ async def test_what_a_machine_says_is_sent(hub, peer):
     hub.flush(machine)
     async with asyncio.timeout(5):
         assert await asyncio.get_running_loop().sock_recv(peer, 100) == b"hello"
+
+
+async def test_what_goes_to_a_carried_endpoint_goes_to_its_carrier_and_to_no_socket(hub, peer):
+    carried = []
+    hub.carry(wire.endpoint(peer.getsockname()), carried.append)
+    machine = added(hub)
+    machine.out = [(b"hello", wire.endpoint(peer.getsockname()))]
+    hub.flush(machine)
+    assert carried == [b"hello"]
+    with pytest.raises(BlockingIOError):
+        peer.recv(100)
+
+
+async def test_what_a_carrier_brings_goes_to_the_machine_of_its_nsi_as_from_the_carried_endpoint(hub):
+    machine = added(hub, CP)
+    machine.out = []
+    hub.deliver(CP + bytes(12), GATE_ENDPOINT)
+    assert machine.received == [(CP + bytes(12), GATE_ENDPOINT)]
+    assert machine.told == [CP + bytes(12)]
+
+
+async def test_what_a_carrier_brings_for_nobody_is_offered_to_nobody(hub):
+    loose = added(hub)
+    hub.deliver(OTHER + bytes(12), GATE_ENDPOINT)
+    assert loose.received == []
+    assert hub.drops["unknown"] == 1
 
 
 async def test_a_timer_fires_when_it_is_due(hub):

@@ -65,6 +65,7 @@ class Hub:
         self._by_nsi: dict[bytes, Machine] = {}
         self._extra: dict[socket.socket, Machine] = {}
         self._via: dict[tuple[Machine, bytes], socket.socket] = {}  # other ways than our socket, by endpoint
+        self._carriers: dict[bytes, Callable[[bytes], None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for_ms = 0
 
@@ -94,6 +95,20 @@ class Hub:
         self._machines.clear()
         self._nsis.clear()
         self._by_nsi.clear()
+
+    def carry(self, endpoint: bytes, send: Callable[[bytes], None]) -> None:
+        """Give datagrams for `endpoint` (6 bytes) to `send`, which may lose them, instead of to a socket."""
+        self._carriers[endpoint] = send
+
+    def deliver(self, data: bytes, endpoint: bytes) -> None:
+        """Take a datagram that a carrier has brought from `endpoint`, if it is for a machine with NSIs."""
+        machine = self._machine_of(data)
+        if machine is None:
+            self.drops["unknown"] += 1
+            return
+        machine.datagram(now_ms(), data, endpoint)
+        self._step(machine)
+        self._arm()
 
     def open_extra(self, machine: Machine) -> socket.socket:
         """Another socket, for one machine; it is closed with the machine at the latest. Raises OSError."""
@@ -138,7 +153,11 @@ class Hub:
             self._by_nsi.update(dict.fromkeys(nsis, machine))
             self._nsis[machine] = nsis
         for data, endpoint in machine.datagrams():
-            self.send(self._via.get((machine, endpoint), self._sock), data, endpoint)
+            carrier = self._carriers.get(endpoint)
+            if carrier is not None:
+                carrier(data)
+            else:
+                self.send(self._via.get((machine, endpoint), self._sock), data, endpoint)
         while (event := machine.next_event()) is not None:
             on_event = self._machines.get(machine)
             if on_event is None:
@@ -170,8 +189,11 @@ class Hub:
             self._route(sock, data, wire.endpoint(address))
         self._arm()
 
+    def _machine_of(self, data: bytes) -> Machine | None:
+        return self._by_nsi.get(data[:4]) or self._by_nsi.get(data[4:8])
+
     def _route(self, sock: socket.socket, data: bytes, source: bytes) -> None:
-        machine = self._by_nsi.get(data[:4]) or self._by_nsi.get(data[4:8])
+        machine = self._machine_of(data)
         if sock in self._extra:
             if machine is not self._extra[sock]:
                 self.drops["unknown"] += 1

@@ -16,11 +16,16 @@ class PathKind(StrEnum):
     LOCAL = "local"
     DIRECT = "direct"
     RELAY = "relay"
+    TLS = "tls"
+
+
+# Where the path TLS leads: the relay, through the gate's WebSocket. No host has this address.
+GATE_ENDPOINT = bytes((0, 0, 0, 0, 0, 1))
 
 
 @dataclass(frozen=True)
 class Path:
-    """Where to send: `endpoint` is 6 bytes, as in an EP payload (the GSP's for the relay)."""
+    """Where to send: `endpoint` is 6 bytes, as in an EP payload (the GSP's for the relay, GATE_ENDPOINT for TLS)."""
 
     kind: PathKind
     endpoint: bytes
