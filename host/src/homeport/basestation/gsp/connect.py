@@ -89,11 +89,14 @@ class ConnectRequest:
 class Pending:
     """A U_CONNECT on its way. `packet` is repeated unchanged."""
 
-    __slots__ = ("attachment", "connect_id", "key", "nsi", "packet", "seq", "sent", "started_ms")
+    __slots__ = ("attachment", "connect_id", "fingerprint", "key", "nsi", "packet", "seq", "sent", "started_ms")
 
-    def __init__(self, connect_id: int, attachment: Attachment, nsi: bytes, key: bytes, started_ms: int) -> None:
+    def __init__(
+        self, connect_id: int, attachment: Attachment, fingerprint: bytes, nsi: bytes, key: bytes, started_ms: int
+    ) -> None:
         self.connect_id = connect_id
         self.attachment = attachment
+        self.fingerprint = fingerprint
         self.nsi = nsi
         self.key = key
         self.started_ms = started_ms
@@ -166,7 +169,7 @@ class Connects:
         if code != NOTIFY_OK:
             self._refuse(pending.connect_id, pending.attachment.device_id, code)
             return
-        self._relay.open(now_ms, pending.nsi, pending.key, pending.attachment)
+        self._relay.open(now_ms, pending.nsi, pending.key, pending.attachment, pending.fingerprint)
         self._counters.connected += 1
         self._events.put(_connected(pending))
 
@@ -201,7 +204,7 @@ class Connects:
             if not attachment.has_used(nsi):
                 break
         attachment.mark_used(nsi)
-        pending = Pending(connect_id, attachment, nsi, self._rng(KEY_MATERIAL_LEN), now_ms)
+        pending = Pending(connect_id, attachment, request.fingerprint, nsi, self._rng(KEY_MATERIAL_LEN), now_ms)
         pending.seq = int.from_bytes(self._rng(_SEQ_LEN), "big")
         pending.packet = _u_connect(pending, request, self._rng(IV_LEN))
         self._by_nsi[nsi] = pending

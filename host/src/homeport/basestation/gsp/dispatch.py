@@ -128,6 +128,10 @@ class Gsp:
         """Stop relaying for a session (4 octets), if there is one."""
         self._relay.close(nsi, "closed by the client")
 
+    def is_of(self, nsi: bytes, fingerprint: bytes) -> bool:
+        """Whether the client of that fingerprint (16 octets) made the session (4 octets)."""
+        return self._relay.is_of(nsi, fingerprint)
+
     def add_probe(self, probe_id: bytes, key_material: bytes) -> None:
         """Answer probes with that id (8 octets) sealed under that key material (96). Raises FullError."""
         self._probes.add(probe_id, key_material)

@@ -40,13 +40,15 @@ _BINDING_KEYS_MAX = 16_384
 
 
 class Session:
-    """One connection between a client and a device. `counter` is the highest of its verified keep-alives."""
+    """One connection between a client (`fingerprint`) and a device. `counter` is the highest of its verified
+    keep-alives."""
 
     __slots__ = (
         "client",
         "counter",
         "device",
         "device_id",
+        "fingerprint",
         "heard_ms",
         "key",
         "nsi",
@@ -54,9 +56,10 @@ class Session:
         "window_ms",
     )
 
-    def __init__(self, now_ms: int, nsi: bytes, key: bytes, attachment: Attachment) -> None:
+    def __init__(self, now_ms: int, nsi: bytes, key: bytes, attachment: Attachment, fingerprint: bytes) -> None:
         self.nsi = nsi
         self.key = key
+        self.fingerprint = fingerprint
         self.device_id = attachment.device_id
         self.device = attachment.address
         self.client: Address | None = None
@@ -95,7 +98,7 @@ class Relay:
         """When a session has to be looked at."""
         return self._wheel.deadline_ms
 
-    def open(self, now_ms: int, nsi: bytes, key: bytes, attachment: Attachment) -> None:
+    def open(self, now_ms: int, nsi: bytes, key: bytes, attachment: Attachment, fingerprint: bytes) -> None:
         """Begin a session with an accepted connection. Of too many of one device the quietest goes; of too many in
         all, the oldest that nobody relays through."""
         of_device = self._of_device.get(attachment.device_id, ())
@@ -104,10 +107,15 @@ class Relay:
             self._close(min(of_device, key=lambda session: session.heard_ms), "too many sessions of this device")
         elif oldest is not None:
             self._close(oldest, "too many sessions")
-        session = Session(now_ms, nsi, key, attachment)
+        session = Session(now_ms, nsi, key, attachment, fingerprint)
         self._sessions[nsi] = session
         self._of_device.setdefault(attachment.device_id, []).append(session)
         self._wheel.add(now_ms + _CHECK_MS, session)
+
+    def is_of(self, nsi: bytes, fingerprint: bytes) -> bool:
+        """Whether there is a session of that NSI, and that client made it."""
+        session = self._sessions.get(nsi)
+        return session is not None and session.fingerprint == fingerprint
 
     def forward(self, now_ms: int, data: bytes, address: Address) -> Datagrams:
         """Pass on a DATA packet whose length is checked, if it comes from either end of its session."""
