@@ -58,6 +58,7 @@ package(
         "rpc.py",
         "stack.py",
         "statistics.py",
+        "tcp_micropython.py",
     ),
     base_path=".",
     opt=3,

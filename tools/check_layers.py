@@ -27,7 +27,7 @@ IMPURE = {
 # Adapters and roots, by package. What stands below `cli` are roots all of them.
 ADAPTERS = {
     "homeport_device": {"acl_file", "device", "options", "port", "port_cpython", "port_micropython", "port_unix",
-                        "randomness"},
+                        "randomness", "tcp_cpython", "tcp_micropython"},
     "homeport": {"files"},
     "homeport.basestation": {"admin", "config", "directory", "log", "notices", "server", "switchboard", "udp"},
     "homeport.basestation.gate": {"admission", "link", "tls", "websocket"},
@@ -35,7 +35,7 @@ ADAPTERS = {
     "homeport.basestation.inventory": {"archive", "inventory", "records", "roster", "schema", "sealing"},
     "homeport.client": {"acl", "client", "device", "home", "profile", "race", "sync"},
     "homeport.client.gate": {"link", "tls"},
-    "homeport.client.network": {"broadcast", "crowd", "hub", "search", "surroundings"},
+    "homeport.client.network": {"broadcast", "crowd", "hub", "outbox", "search", "surroundings"},
     "homeport.client.queries": set(),
     "homeport.client.session": set(),
 }  # fmt: skip

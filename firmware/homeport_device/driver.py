@@ -45,6 +45,10 @@ class Driver:
         self._armed_ms = None
         self._step(self._stack.timeout)
 
+    def call(self, function: object, *arguments: object) -> None:
+        """Something the stack's users wait for happened: `function(now_ms, *arguments)`."""
+        self._step(function, *arguments)
+
     def complete(self, request: object, code: int, payload: bytes) -> None:
         """An accepted request has its answer."""
         self._step(request.complete, code, payload)

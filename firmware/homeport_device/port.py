@@ -10,9 +10,28 @@
     arm(delay_ms)                            call driver.timeout() after that, in place of what was armed; None: never
     run(driver, tasks)                       until SIGTERM, SIGINT or stop(); `tasks` are async functions to run besides
     start_task(coroutine, done)              run it, then call done(result, exception)
+    look_up(name, answer)                    the IPv4 addresses of a name: answer(now_ms, [4 octets, …] or None)
+    connect_tcp(endpoint, owner) -> channel  begin a TCP connection; raises OSError when there is no socket for it
+    open_serial(path, owner) -> channel      a serial line at 115200 8N1, raw; raises OSError when it cannot be opened
     stop() close()
 
 An endpoint is 6 octets: IPv4 address and port. Boards add a file with the same face.
+
+A channel is a stream of octets that never blocks. All calls to its owner come through the driver, so they get the
+time first and may use the stack; none comes from within a call of the owner, and none after `close`:
+
+    owner.tcp_ready(now_ms, channel)         connected (a serial line is ready when it was opened, and does not say so)
+    owner.tcp_failed(now_ms, channel)        not connected: refused, or no answer within 10 seconds; close it
+    owner.tcp_readable(now_ms, channel)      octets, or the end, can be received; again and again while watched for
+    owner.tcp_writable(now_ms, channel)      octets can be sent; again and again while watched for
+
+    channel.watch(readable, writable)        what to call the owner for; nothing to begin with
+    channel.send(buf) -> n                   how many octets of `buf` were taken: 0 when full, -1 when broken
+    channel.receive_into(buf) -> n           how many octets came: 0 for none yet, -1 for the end or a failure
+    channel.shutdown() -> bool               end our direction, go on receiving; False where the platform cannot
+    channel.close()                          free the socket, at once
+
+TCP connections have no Nagle delay, and notice a dead peer by keep-alives where the platform has them.
 """
 
 import sys

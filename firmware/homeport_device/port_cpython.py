@@ -75,6 +75,14 @@ class Port:
     def resolve(self, name: str) -> None:
         self.start_task(self._look_up(name), lambda addresses, _: self._driver.resolved(addresses))
 
+    def look_up(self, name: str, answer: object) -> None:
+        self.start_task(self._look_up(name), lambda addresses, _: self._driver.call(answer, addresses))
+
+    def connect_tcp(self, endpoint: bytes, owner: object) -> object:
+        from homeport_device.tcp_cpython import connect
+
+        return connect(self._loop, self._driver, _address(endpoint), owner)
+
     def arm(self, delay_ms: int | None) -> None:
         if self._timer:
             self._timer.cancel()

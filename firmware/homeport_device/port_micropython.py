@@ -42,8 +42,9 @@ class _Readable:
 class MicroPythonPort:
     """Sockets, clock, names and randomness.
 
-    A platform adds `pack(endpoint) -> address`, `unpack(address) -> endpoint`, and `receive(socket)`, which returns
-    (datagram, endpoint) or raises OSError when there is none.
+    A platform adds `pack(endpoint) -> address`, `unpack(address) -> endpoint`, `receive(socket)`, which returns
+    (datagram, endpoint) or raises OSError when there is none, and `tcp_options`: of TCP sockets, three octets each
+    (level, option, value).
     """
 
     def __init__(self) -> None:
@@ -95,6 +96,14 @@ class MicroPythonPort:
 
     def resolve(self, name: str) -> None:
         self.start_task(self._look_up(name), lambda addresses, _: self._driver.resolved(addresses))
+
+    def look_up(self, name: str, answer: object) -> None:
+        self.start_task(self._look_up(name, False), lambda addresses, _: self._driver.call(answer, addresses))
+
+    def connect_tcp(self, endpoint: bytes, owner: object) -> object:
+        from homeport_device.tcp_micropython import connect
+
+        return connect(self, self._driver, self.pack(endpoint), owner)
 
     def arm(self, delay_ms: int | None) -> None:
         waiting = self._timer
@@ -175,14 +184,14 @@ class MicroPythonPort:
             failure = error
         done(result, failure)
 
-    async def _look_up(self, name: str) -> list | None:
+    async def _look_up(self, name: str, for_driver: bool = True) -> list | None:
         address = parse_address(name)
         if address:
             return [address]
         if self._looked_up_ms is not None:
             since_ms = time.ticks_diff(time.ticks_ms(), self._looked_up_ms)
             await asyncio.sleep_ms(max(0, _LOOK_UPS_APART_MS - since_ms))
-        if not self._driver.wants_name():
+        if for_driver and not self._driver.wants_name():
             return None
         self._looked_up_ms = time.ticks_ms()
         found = socket.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_DGRAM)

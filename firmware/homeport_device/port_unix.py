@@ -1,6 +1,7 @@
 """The port for MicroPython on Unix, where an address is the system's own structure in octets."""
 
 import socket
+import sys
 
 from homeport_core.compat import const
 
@@ -12,10 +13,14 @@ _ZEROS = bytes(8)
 # Larger than any packet but those of streams.
 _USUAL_LEN = const(320)
 _PACKET_LIMIT = const(1500)
+# Linux's numbers: no delay; keep-alive, after 60 s, 60 s apart, 9 times.
+_TCP_OPTIONS = b"\x06\x01\x01" + b"\x01\x09\x01" + b"\x06\x04\x3c" + b"\x06\x05\x3c" + b"\x06\x06\x09"
 
 
 class Port(MicroPythonPort):
     """Sockets, clock, names and randomness of this process."""
+
+    tcp_options = _TCP_OPTIONS if sys.platform == "linux" else b""
 
     def receive(self, opened: object) -> tuple:
         """Look at the beginning first: a read of full size would need 1.5 KB in one piece for every datagram."""
