@@ -2,7 +2,7 @@
 
 Both ends send to each other's possible endpoints. A packet of sequence 0 asks, 1 answers and asks back, 2 answers;
 whoever gets a 1 or a 2 knows that the path works in both directions. Nothing here is authenticated: it only opens
-holes in NATs. The path is chosen by the client's first DATA packet, which ends the rendezvous.
+holes in NATs. The client chooses the path by its DATA packets; the first that comes directly ends the rendezvous.
 """
 
 from homeport_core import ticks
@@ -10,7 +10,7 @@ from homeport_core.compat import const
 from homeport_core.payloads import u32
 from homeport_core.spec import ENDPOINT_LEN, NAT_SYMMETRIC, PL_EP, PL_NONCE, PT_U_CONNECT
 
-from homeport_device.connection import timeout_for
+from homeport_device.connection import CONNECTING, timeout_for
 from homeport_device.drops import MALFORMED, RATE, TAKEN, UNKNOWN
 from homeport_device.output import REMOTE
 from homeport_device.rate import RateLimit
@@ -128,10 +128,11 @@ class Rendezvous:
             self._send(packet.seq + 1, socket, source, endpoint)
         if packet.seq != _ASK and self._searching:
             self.end()
-            off = packet.find(PL_NONCE)
-            interval_ms = u32(packet.buf, off) if off >= 0 and packet.found_len == 4 else 0
-            connection.timeout_ms = timeout_for(interval_ms)
-            connection.restart_timer(now_ms)
+            if connection.state == CONNECTING:
+                off = packet.find(PL_NONCE)
+                interval_ms = u32(packet.buf, off) if off >= 0 and packet.found_len == 4 else 0
+                connection.timeout_ms = timeout_for(interval_ms)
+                connection.restart_timer(now_ms)
         return TAKEN
 
     def _send(self, seq: int, socket: int, endpoint: bytes, own: bytes | None) -> None:

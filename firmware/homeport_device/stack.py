@@ -270,9 +270,9 @@ class Stack:
         if connection.state == CONNECTING:
             connection.enter(FIRST_DATA)
             connection.owes_open_report = self.config.connection_statistics and not connection.is_local
-            if connection.rendezvous is not None:
-                connection.rendezvous.end()
             self.app.opened(connection)
+        if connection.rendezvous is not None and source != self.attach.gsp:
+            connection.rendezvous.end()
 
     def _tick(self, now_ms: int, connection: object) -> None:
         if ticks.diff(now_ms, connection.deadline_ms) >= 0:

@@ -71,9 +71,21 @@ class ScheduleTest(unittest.TestCase):
                 bench.deliver(REMOTE, packet(seq, OWN, CLIENT), CLIENT)
                 self.assertEqual(bench.advance(6000), [])
 
-    def test_it_stops_with_the_first_data(self):
+    def test_it_stops_with_the_first_data_that_comes_directly(self):
+        bench = Searching()
+        bench.deliver(REMOTE, bench.keep_alive(1), GSP)
+        bench.deliver(REMOTE, bench.keep_alive(2), CLIENT)
+        self.assertEqual(bench.advance(6000), [])
+
+    def test_relayed_data_does_not_stop_it(self):
         bench = Searching()
         bench.deliver(REMOTE, bench.keep_alive(), GSP)
+        self.assertEqual(len(bench.advance(6000)), 10)
+
+    def test_once_concluded_it_stops_while_relayed_data_flows(self):
+        bench = Searching()
+        bench.deliver(REMOTE, bench.keep_alive(), GSP)
+        bench.deliver(REMOTE, packet(1, OWN, CLIENT), CLIENT)
         self.assertEqual(bench.advance(6000), [])
 
     def test_a_question_does_not_stop_it(self):
@@ -161,6 +173,12 @@ class IntervalTest(unittest.TestCase):
     def test_nothing_counts_after_the_first_data(self):
         bench = Searching()
         bench.deliver(REMOTE, bench.keep_alive(), CLIENT)
+        bench.deliver(REMOTE, packet(1, OWN, CLIENT, interval_ms=1), STRANGER)
+        self.gone_after(bench, 17500)
+
+    def test_nothing_counts_once_relayed_data_came(self):
+        bench = Searching()
+        bench.deliver(REMOTE, bench.keep_alive(), GSP)
         bench.deliver(REMOTE, packet(1, OWN, CLIENT, interval_ms=1), STRANGER)
         self.gone_after(bench, 17500)
 
