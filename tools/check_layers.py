@@ -28,7 +28,7 @@ IMPURE = {
 ADAPTERS = {
     "homeport_device": {"acl_file", "device", "options", "port", "port_cpython", "port_micropython", "port_unix",
                         "randomness", "tcp_cpython", "tcp_micropython"},
-    "homeport": {"files"},
+    "homeport": {"files", "tcp"},
     "homeport.basestation": {"admin", "config", "directory", "log", "notices", "server", "switchboard", "udp"},
     "homeport.basestation.gate": {"admission", "link", "tls", "websocket"},
     "homeport.basestation.gsp": set(),

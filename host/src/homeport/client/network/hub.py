@@ -2,6 +2,9 @@
 
 All machines of a client share the socket, so that one probe tells the public endpoint of every connection. A machine
 that is heard on an extra socket (`open_extra`, see `crowd`) answers there, and so keeps the hole that was found.
+
+Datagrams are taken in bursts: machines read what is there, then each says once what it wants to send, so that a
+stream acknowledges many packets with one.
 """
 
 from __future__ import annotations
@@ -12,20 +15,19 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Protocol
 
 from homeport import wire
+from homeport.client.network.outbox import Outbox
 from homeport.errors import StateError
 
-_READ_MAX = 2048  # larger than any packet: a cut one fails its length check
+_READ_MAX = 65_535  # no datagram is larger
+_BUFFER_LEN = 4 << 20  # of a socket, if the system allows: what a fast stream has under way must fit
 _BURST = 64  # datagrams taken in one go before other tasks get their turn
 _VIA_MAX = 64  # a device is heard from one or two endpoints; more come from someone who knows its NSI
 
-# What a send may meet that loses one datagram and nothing else; retransmission deals with it.
-_TRANSIENT = {
-    errno.EAGAIN, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENOBUFS, errno.EPERM,
-    errno.EADDRNOTAVAIL, errno.EACCES, errno.EINVAL, errno.ENETDOWN, errno.EHOSTDOWN,
-}  # fmt: skip
+_endpoint = lru_cache(256)(wire.endpoint)
 
 
 class Machine(Protocol):
@@ -40,7 +42,8 @@ class Machine(Protocol):
 
     def start(self, now_ms: int) -> None: ...
 
-    def datagram(self, now_ms: int, data: bytes, source: bytes) -> None: ...
+    def datagram(self, now_ms: int, data: bytearray, source: bytes) -> None:
+        """Take a datagram, whose octets are the machine's to change."""
 
     def timeout(self, now_ms: int) -> None: ...
 
@@ -59,6 +62,8 @@ class Hub:
 
     def __init__(self) -> None:
         self.drops: Counter[str] = Counter()
+        self._buffer = bytearray(_READ_MAX)
+        self._outbox = Outbox(self.drops)
         self._sock: socket.socket | None = None
         self._machines: dict[Machine, Callable[[Any], None]] = {}
         self._nsis: dict[Machine, tuple[bytes, ...]] = {}
@@ -87,8 +92,7 @@ class Hub:
         for sock in list(self._extra):
             self._close_extra(sock)
         if self._sock is not None:
-            asyncio.get_running_loop().remove_reader(self._sock)
-            self._sock.close()
+            self._close_socket(self._sock)
             self._sock = None
         if self._timer is not None:
             self._timer.cancel()
@@ -106,7 +110,7 @@ class Hub:
         if machine is None:
             self.drops["unknown"] += 1
             return
-        machine.datagram(now_ms(), data, endpoint)
+        machine.datagram(now_ms(), bytearray(data), endpoint)
         self._step(machine)
         self._arm()
 
@@ -166,53 +170,54 @@ class Hub:
 
     def send(self, sock: socket.socket | None, data: bytes, endpoint: bytes) -> None:
         """Send a datagram; a bad network is counted, not raised."""
-        if sock is None:
-            return
-        try:
-            sock.sendto(data, wire.address(endpoint))
-        except OSError as error:
-            if error.errno not in _TRANSIENT:
-                raise
-            self.drops[errno.errorcode[error.errno]] += 1
+        if sock is not None:
+            self._outbox.send(sock, data, endpoint)
 
     def _readable(self, sock: socket.socket) -> None:
+        touched: dict[Machine, None] = {}
+        now = now_ms()
         for _ in range(_BURST):
-            if sock is not self._sock and sock not in self._extra:
-                return  # closed meanwhile
             try:
-                data, address = sock.recvfrom(_READ_MAX)
+                n, address = sock.recvfrom_into(self._buffer)
             except BlockingIOError:
                 break
             except OSError as error:  # an ICMP error for something we sent
                 self.drops[errno.errorcode.get(error.errno or 0, "error")] += 1
                 continue
-            self._route(sock, data, wire.endpoint(address))
+            for machine in self._targets(sock, self._buffer[:8], _endpoint(address)):
+                machine.datagram(now, self._buffer[:n], _endpoint(address))
+                touched[machine] = None
+        for machine in touched:
+            self._step(machine)
         self._arm()
 
-    def _machine_of(self, data: bytes) -> Machine | None:
-        return self._by_nsi.get(data[:4]) or self._by_nsi.get(data[4:8])
+    def _machine_of(self, data: bytes | bytearray) -> Machine | None:
+        return self._by_nsi.get(bytes(data[:4])) or self._by_nsi.get(bytes(data[4:8]))
 
-    def _route(self, sock: socket.socket, data: bytes, source: bytes) -> None:
-        machine = self._machine_of(data)
-        if sock in self._extra:
-            if machine is not self._extra[sock]:
-                self.drops["unknown"] += 1
-                return
-            if len(self._via) < _VIA_MAX:
+    def _targets(self, sock: socket.socket, head: bytearray, source: bytes) -> list[Machine]:
+        """The machines that get a datagram from `source` that begins with `head`."""
+        machine = self._machine_of(head)
+        owner = self._extra.get(sock)
+        if machine is not None and owner in (None, machine):
+            if owner is not None and len(self._via) < _VIA_MAX:
                 self._via.setdefault((machine, source), sock)
-        now = now_ms()
-        targets = [machine] if machine is not None else [m for m, nsis in self._nsis.items() if not nsis]
-        if not targets:
-            self.drops["unknown"] += 1
-        for target in targets:
-            target.datagram(now, data, source)
-            self._step(target)
+            return [machine]
+        if machine is None and owner is None:
+            loose = [machine for machine, nsis in self._nsis.items() if not nsis]
+            if loose:
+                return loose
+        self.drops["unknown"] += 1
+        return []
+
+    def _close_socket(self, sock: socket.socket) -> None:
+        self._outbox.forget(sock)
+        asyncio.get_running_loop().remove_reader(sock)
+        sock.close()
 
     def _close_extra(self, sock: socket.socket) -> None:
         del self._extra[sock]
         self._via = {way: via for way, via in self._via.items() if via is not sock}
-        asyncio.get_running_loop().remove_reader(sock)
-        sock.close()
+        self._close_socket(sock)
 
     def _arm(self) -> None:
         deadline = min((m.deadline_ms for m in self._machines if m.deadline_ms is not None), default=None)
@@ -241,6 +246,8 @@ def _bound_socket(host: str, port: int) -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_LEN)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER_LEN)
         sock.bind((host, port))
     except OSError:
         sock.close()
