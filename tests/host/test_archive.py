@@ -60,7 +60,7 @@ def locked(directory):
 
 
 async def test_attachments_survive_from_one_archive_to_the_next(archive, make_archive):
-    archive.batch.attached(ROW, "198.51.100.7:40000", 1)
+    archive.batch.attached(ROW[0], ROW, "198.51.100.7:40000", 1)
     await archive.exchange()
     assert (await make_archive()).rows == ([ROW], 0)
 
@@ -68,7 +68,7 @@ async def test_attachments_survive_from_one_archive_to_the_next(archive, make_ar
 async def test_closing_writes_what_is_left(directory, make_archive):
     archive = Archive(directory, Roster(), lambda _: None)
     await archive.load()
-    archive.batch.attached(ROW, "198.51.100.7:40000", 1)
+    archive.batch.attached(ROW[0], ROW, "198.51.100.7:40000", 1)
     await archive.close()
     assert (await make_archive()).rows == ([ROW], 0)
 
@@ -82,7 +82,7 @@ async def test_a_change_of_the_operator_comes_in_and_revokes(directory, archive)
 
 
 async def test_facts_about_a_removed_device_are_forgotten(directory, archive):
-    archive.batch.attached(ROW, "198.51.100.7:40000", 1)
+    archive.batch.attached(ROW[0], ROW, "198.51.100.7:40000", 1)
     with inventory_of(directory.root) as inventory:
         inventory.remove("dev1")
     await archive.exchange()
@@ -91,7 +91,7 @@ async def test_facts_about_a_removed_device_are_forgotten(directory, archive):
 
 
 async def test_facts_wait_while_the_database_is_locked(directory, archive, make_archive):
-    archive.batch.attached(ROW, "198.51.100.7:40000", 1)
+    archive.batch.attached(ROW[0], ROW, "198.51.100.7:40000", 1)
     with locked(directory):
         await archive.exchange()
         assert "locked" in archive.problem
@@ -103,7 +103,7 @@ async def test_facts_wait_while_the_database_is_locked(directory, archive, make_
 
 
 async def test_newer_facts_win_over_those_that_waited(directory, archive, make_archive):
-    archive.batch.attached(ROW, "198.51.100.7:40000", 1)
+    archive.batch.attached(ROW[0], ROW, "198.51.100.7:40000", 1)
     with locked(directory):
         await archive.exchange()
     archive.batch.lost(ID, 2)
@@ -112,7 +112,7 @@ async def test_newer_facts_win_over_those_that_waited(directory, archive, make_a
 
 
 async def test_a_problem_names_no_secret(directory, archive):
-    archive.batch.attached(ROW, "198.51.100.7:40000", 1)
+    archive.batch.attached(ROW[0], ROW, "198.51.100.7:40000", 1)
     with locked(directory):
         await archive.exchange()
     assert "INSERT" not in archive.problem

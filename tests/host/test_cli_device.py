@@ -48,7 +48,7 @@ def test_show_tells_an_attachment_from_one_that_has_ended(root):
         seq = inventory.changes_since(-1).seq
     records = Records(Directory(root).database, Directory(root).sealer())
     batch = Batch()
-    batch.attached((b"dev1", *[b"x"] * 5), "198.51.100.7:40000", 1_800_000_000)
+    batch.attached(b"dev1", (b"dev1", *[b"x"] * 5), "198.51.100.7:40000", 1_800_000_000)
     batch.refused(b"dev1", "wrong key", 1_800_000_060)
     records.save(batch, seq)
     records.close()

@@ -328,7 +328,7 @@ def test_a_writer_waits_for_its_turn_instead_of_failing(inventory, path):
 def attached(*device_ids):
     batch = Batch()
     for device_id in device_ids:
-        batch.attached(row(device_id), "198.51.100.7:40000", 1_800_000_100)
+        batch.attached(device_id.encode(), row(device_id), "198.51.100.7:40000", 1_800_000_100)
     return batch
 
 

@@ -22,13 +22,14 @@ from homeport_core.spec import (
     PT_U_INVITE,
 )
 
+from homeport.basestation.carrier import Peer, seen_endpoint, source_of
 from homeport.basestation.counters import ControllerCounters
 from homeport.basestation.devices import Devices
 from homeport.basestation.events import AttachFailed, AttachFailure, Event, EventQueue, InviteRefused, Refusal
 from homeport.basestation.gsp.settings import ControllerSettings
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import NOTHING, Datagrams
-from homeport.wire import Address, endpoint, printable
+from homeport.wire import endpoint, printable
 
 ANSWER_LEN = 33
 
@@ -45,7 +46,7 @@ class Controller:
         settings: ControllerSettings,
         devices: Devices,
         route: Callable[[str], str] | None = None,
-        probe: Callable[[int, Packet, Address], Datagrams] | None = None,
+        probe: Callable[[int, Packet, Peer], Datagrams] | None = None,
     ) -> None:
         if not settings.gsps:
             raise ConfigError("the controller needs the address of at least one GSP")
@@ -70,7 +71,7 @@ class Controller:
         """The oldest event, taken out, or None."""
         return self._events.next()
 
-    def datagram(self, now_ms: int, data: bytes, address: Address) -> Datagrams:
+    def datagram(self, now_ms: int, data: bytes, address: Peer) -> Datagrams:
         """Take one datagram from the network. Never raises, whatever it holds."""
         packet = Packet()
         try:
@@ -92,12 +93,12 @@ class Controller:
         move when the list changes."""
         return max(self._settings.gsps, key=lambda gsp: blake2b(gsp + device_id, digest_size=8).digest())
 
-    def _invite(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+    def _invite(self, now_ms: int, packet: Packet, address: Peer) -> Datagrams:
         claimed = packet.get(PL_SP_ID)
         if packet.flags & FL_RESPONSE or claimed is None or packet.find(PL_NONCE) >= 0 or packet.n < ANSWER_LEN:
             self.counters.ignored += 1
             return NOTHING
-        if not self._sources.take(address[0], now_ms):
+        if not self._sources.take(source_of(address), now_ms):
             self.counters.limited += 1
             return NOTHING
         kind, device_id = parse_id(claimed)
@@ -106,17 +107,17 @@ class Controller:
             self.counters.refused += 1
             reason = Refusal.UNKNOWN if record is None else Refusal.DISABLED
             event = InviteRefused(printable(device_id, DEVICE_ID_MAX), address, reason)
-            self._events.report(now_ms, (address[0], reason), event)
+            self._events.report(now_ms, (source_of(address), reason), event)
             return NOTHING
         self.counters.answered += 1
         gsp = self.gsp_for(device_id)
         if self._route is not None and gsp[:4] == ENDPOINT_ZERO[:4]:
-            gsp = endpoint((self._route(address[0]), gsp[4] << 8 | gsp[5]))
-        ipx = build_ipx(gsp, endpoint(address))
+            gsp = endpoint((self._route(source_of(address)), gsp[4] << 8 | gsp[5]))
+        ipx = build_ipx(gsp, seen_endpoint(address))
         answer = encode(PT_U_INVITE, ((PL_IPX, ipx),), seq=packet.seq, flags=FL_RESPONSE)
         return ((answer, address),)
 
-    def _report(self, now_ms: int, packet: Packet, address: Address) -> None:
+    def _report(self, now_ms: int, packet: Packet, address: Peer) -> None:
         """A device tells why it could not attach: diagnostics for the operator, never acted on."""
         claimed, stats = packet.get(PL_SP_ID), packet.get(PL_ATTACH_STATS)
         if claimed is None or stats is None:

@@ -1,7 +1,7 @@
 """What the controller and the GSP report: this file is the reference of their events.
 
 Device ids of known devices are their raw octets. Text that a stranger sent is printable and capped.
-`address` is always (IPv4 text, port).
+`address` is a UDP address (IPv4 text, port) or a Carrier.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from homeport.basestation.carrier import Peer
 from homeport.basestation.gsp.settings import RateLimit
 from homeport.basestation.limits import Buckets
-from homeport.wire import Address
 
 _REPORT_KEYS_MAX = 4_096
 
@@ -41,7 +41,7 @@ class InviteRefused:
     """A device asked and got nothing back. `claimed_id` is what it called itself."""
 
     claimed_id: str
-    address: Address
+    address: Peer
     reason: Refusal
 
 
@@ -50,7 +50,7 @@ class AttachFailed:
     """A known device could not attach. `status` is its own report's code (core 2.22), 0 without one."""
 
     device_id: bytes
-    address: Address
+    address: Peer
     reason: AttachFailure
     status: int = 0
 
@@ -60,8 +60,8 @@ class DeviceAttached:
     """A device proved its key. `previous` is where it was attached until now, None when it was not."""
 
     device_id: bytes
-    address: Address
-    previous: Address | None
+    address: Peer
+    previous: Peer | None
     nat_type: int
     stack_version: str
     application: str
@@ -72,7 +72,7 @@ class DeviceLost:
     """An attachment ended: silence, or revoked by the operator."""
 
     device_id: bytes
-    address: Address
+    address: Peer
     reason: str
 
 
@@ -115,7 +115,7 @@ class RelayBound:
 
     device_id: bytes
     nsi: bytes
-    address: Address
+    address: Peer
 
 
 @dataclass(slots=True, frozen=True)

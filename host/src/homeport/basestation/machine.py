@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
+from homeport.basestation.carrier import Peer
 from homeport.basestation.events import Event
-from homeport.wire import Address
 
-Datagrams: TypeAlias = Sequence[tuple[bytes, Address]]
+Datagrams: TypeAlias = Sequence[tuple[bytes, Peer]]
 """What to send: (octets, destination), in order."""
 
 Rng: TypeAlias = Callable[[int], bytes]
@@ -25,7 +25,7 @@ class Machine(Protocol):
         """When `timeout` has to be called, or None. It may be called earlier."""
         ...
 
-    def datagram(self, now_ms: int, data: bytes, address: Address) -> Datagrams:
+    def datagram(self, now_ms: int, data: bytes, address: Peer) -> Datagrams:
         """Take one datagram from the network. Never raises, whatever it holds."""
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeport_core.spec import ATTACH_INTEGRITY, ATTACH_NONCE
 
+from homeport.basestation.carrier import peer_text
 from homeport.basestation.events import (
     AttachFailed,
     AttachFailure,
@@ -21,7 +22,6 @@ from homeport.basestation.gate.admission import Gate, Log
 from homeport.basestation.gsp.dispatch import Gsp
 from homeport.basestation.inventory.archive import Archive, now_s
 from homeport.basestation.inventory.roster import Roster
-from homeport.wire import address_text
 
 _REPORTED = {
     ATTACH_INTEGRITY: "wrong key: the device could not verify the basestation's answer",
@@ -53,7 +53,7 @@ class Notices:
             case InviteRefused():
                 self._refused(event.claimed_id.encode(), event.reason)
                 self._log(
-                    "invite_refused", device=event.claimed_id, address=address_text(event.address), reason=event.reason
+                    "invite_refused", device=event.claimed_id, address=peer_text(event.address), reason=event.reason
                 )
             case AttachFailed():
                 self._failed(event)
@@ -62,7 +62,7 @@ class Notices:
                     "relay_bound",
                     device=event.device_id.decode(),
                     nsi=event.nsi.hex(),
-                    address=address_text(event.address),
+                    address=peer_text(event.address),
                 )
             case SessionClosed():
                 self._log("session_closed", device=event.device_id.decode(), nsi=event.nsi.hex(), reason=event.reason)
@@ -70,15 +70,15 @@ class Notices:
                 self._log("device_event", device=event.device_id.decode(), data_len=len(event.data))
 
     def _attached(self, event: DeviceAttached) -> None:
-        where = address_text(event.address)
-        row = self._gsp.row(event.device_id)
-        if row is not None:
-            self._archive.batch.attached(row, where, now_s())
+        where = peer_text(event.address)
+        if self._roster.get(event.device_id) is not None:
+            row = self._gsp.row(event.device_id)
+            self._archive.batch.attached(event.device_id, row, where, now_s())
         self._log(
             "device_attached",
             device=event.device_id.decode(),
             address=where,
-            previous=None if event.previous is None else address_text(event.previous),
+            previous=None if event.previous is None else peer_text(event.previous),
             nat_type=event.nat_type,
             stack=event.stack_version,
             application=event.application,
@@ -87,16 +87,14 @@ class Notices:
     def _lost(self, event: DeviceLost) -> None:
         if self._roster.get(event.device_id) is not None:
             self._archive.batch.lost(event.device_id, now_s())
-        self._log(
-            "device_lost", device=event.device_id.decode(), address=address_text(event.address), reason=event.reason
-        )
+        self._log("device_lost", device=event.device_id.decode(), address=peer_text(event.address), reason=event.reason)
 
     def _failed(self, event: AttachFailed) -> None:
         reason: str = event.reason
         if event.reason is AttachFailure.REPORTED:
             reason = _REPORTED.get(event.status, f"{event.reason} (status {event.status})")
         self._refused(event.device_id, reason)
-        self._log("attach_failed", device=event.device_id.decode(), address=address_text(event.address), reason=reason)
+        self._log("attach_failed", device=event.device_id.decode(), address=peer_text(event.address), reason=reason)
 
     def _refused(self, device_id: bytes, reason: str) -> None:
         """Only registered devices have a place in the records: strangers' names must not fill the database."""

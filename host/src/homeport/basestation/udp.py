@@ -16,6 +16,7 @@ from contextlib import suppress
 from homeport_core.errors import ConfigError
 from homeport_core.spec import PACKET_MAX
 
+from homeport.basestation.carrier import Carrier
 from homeport.basestation.events import Event
 from homeport.basestation.machine import Datagrams, Machine
 from homeport.wire import Address, address_text
@@ -43,6 +44,8 @@ class UdpEndpoint:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms: int | None = None
+        self.carriers: dict[str, Callable[[int, bytes], None]] = {}
+        """By kind of carrier: what sends a datagram to that number. To one that has ended, it is a lost datagram."""
         self.socket_errors = 0
 
     def open(self, where: Address) -> Address:
@@ -88,6 +91,12 @@ class UdpEndpoint:
         self._drain()
         self._arm()
 
+    def receive(self, data: bytes, carrier: Carrier) -> None:
+        """Take a datagram that came over a carrier."""
+        self._send(self._machine.datagram(self._clock(), data, carrier))
+        self._drain()
+        self._arm()
+
     def _readable(self) -> None:
         sock = self._socket
         if sock is None:
@@ -114,6 +123,9 @@ class UdpEndpoint:
         if sock is None:
             return
         for data, address in datagrams:
+            if type(address) is Carrier:
+                self.carriers[address.kind](address.number, data)
+                continue
             try:
                 sock.sendto(data, address)
             except OSError:

@@ -22,13 +22,13 @@ from homeport_core.spec import (
     VERSION,
 )
 
+from homeport.basestation.carrier import Peer
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.events import DeviceEvent, EventQueue
 from homeport.basestation.gsp.registry import Attachment, Registry
 from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.gsp.wheel import TICK_MS, Wheel
 from homeport.basestation.machine import NOTHING, Datagrams
-from homeport.wire import Address
 
 _SEQ_MAX = 0xFFFF
 _POLL_SEQ = 0
@@ -75,7 +75,7 @@ class Alive:
             return NOTHING
         return (self._round(now_ms, attachment, self._tail_at(now_ms)),)
 
-    def answer(self, now_ms: int, data: bytes, address: Address) -> Datagrams:
+    def answer(self, now_ms: int, data: bytes, address: Peer) -> Datagrams:
         """Take a U_ALIVE whose length is checked."""
         attachment = self._registry.by_nsi.get(data[4:8])
         if attachment is None:
@@ -100,7 +100,7 @@ class Alive:
 
     def timeout(self, now_ms: int) -> tuple[Datagrams, list[Attachment]]:
         """Do what is due: (packets to send, attachments that have been silent too long)."""
-        out: list[tuple[bytes, Address]] = []
+        out: list[tuple[bytes, Peer]] = []
         lost: list[Attachment] = []
         settings = self._settings
         tail = self._tail_at(now_ms)
@@ -125,7 +125,7 @@ class Alive:
                     return attachment.round_ms + retry_ms
         return attachment.round_ms + self._settings.alive_period_ms
 
-    def _round(self, now_ms: int, attachment: Attachment, tail: bytes, schedule: bool = False) -> tuple[bytes, Address]:
+    def _round(self, now_ms: int, attachment: Attachment, tail: bytes, schedule: bool = False) -> tuple[bytes, Peer]:
         if not attachment.answered:
             attachment.missed += 1
         attachment.seq = attachment.seq % _SEQ_MAX + 1
@@ -135,7 +135,7 @@ class Alive:
             self._wheel.add(self._next_ms(now_ms, attachment), attachment)
         return self._request(attachment, tail)
 
-    def _request(self, attachment: Attachment, tail: bytes) -> tuple[bytes, Address]:
+    def _request(self, attachment: Attachment, tail: bytes) -> tuple[bytes, Peer]:
         self._counters.alive_sent += 1
         octets = NSI_ZERO + attachment.nsi + _HEAD + attachment.seq.to_bytes(2, "big") + tail
         return octets, attachment.address

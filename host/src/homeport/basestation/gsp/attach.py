@@ -43,6 +43,7 @@ from homeport_core.spec import (
     SUITE_AES,
 )
 
+from homeport.basestation.carrier import Peer, seen_endpoint, source_of
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.devices import DeviceRecord, Devices
 from homeport.basestation.events import AttachFailed, AttachFailure, EventQueue, InviteRefused, Refusal
@@ -51,7 +52,7 @@ from homeport.basestation.gsp.registry import Attachment, Registry, pack_facts
 from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import NOTHING, Datagrams, Rng
-from homeport.wire import Address, endpoint, printable
+from homeport.wire import printable
 
 # Shorter than any device's invite, which always has VERSION: U_ATTACH (180 octets) would be over twice as long.
 INVITE_MIN_LEN = 90
@@ -74,11 +75,13 @@ class Handshake:
         "record",
         "repeats",
         "software",
+        "source",
     )
 
-    def __init__(self, record: DeviceRecord, address: Address, nonce: bytes, software: tuple[str, str]) -> None:
+    def __init__(self, record: DeviceRecord, address: Peer, nonce: bytes, software: tuple[str, str]) -> None:
         self.record = record
         self.address = address
+        self.source = source_of(address)
         self.nonce = nonce
         self.software = software
         self.nsi = self.gsp_nonce = self.gsp_seed = self.packet = b""
@@ -119,7 +122,7 @@ class Attach:
         """When the oldest handshake expires."""
         return next(iter(self._by_nsi.values())).expires_ms if self._by_nsi else None
 
-    def invite(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+    def invite(self, now_ms: int, packet: Packet, address: Peer) -> Datagrams:
         """Answer a device's invite with U_ATTACH, or with nothing and a reason for the operator."""
         nonce = packet.get(PL_NONCE)
         claimed = packet.get(PL_SP_ID)
@@ -136,7 +139,8 @@ class Attach:
         if packet.n < INVITE_MIN_LEN:
             self._counters.drop_unexpected += 1
             return NOTHING
-        if not self._sources.take(address[0], now_ms) or not self._asked.take(self._bucket(record, address), now_ms):
+        source = source_of(address)
+        if not self._sources.take(source, now_ms) or not self._asked.take(self._bucket(record, source), now_ms):
             self._counters.drop_limited += 1
             return self._refuse(now_ms, device_id, address, Refusal.LIMITED)
         handshake = self._pending(record, address, nonce)
@@ -148,7 +152,7 @@ class Attach:
         self._counters.attaches_sent += 1
         return ((handshake.packet, address),)
 
-    def answer(self, now_ms: int, packet: Packet, address: Address) -> tuple[Attachment, Handshake] | None:
+    def answer(self, now_ms: int, packet: Packet, address: Peer) -> tuple[Attachment, Handshake] | None:
         """Check a U_ATTACH answer (its buffer is decrypted in place); a proven one makes an attachment."""
         handshake = self._by_nsi.get(packet.sp)
         if handshake is None or packet.flags != FL_RESPONSE:
@@ -191,20 +195,20 @@ class Attach:
         for handshake in tuple(self._by_device.get(device_id, ())):
             self._close(handshake)
 
-    def _bucket(self, record: DeviceRecord, address: Address) -> object:
+    def _bucket(self, record: DeviceRecord, source: str) -> object:
         """The bucket for a device's U_ATTACHes. Invites from the address where the device is attached have one of
         their own, so that strangers who know its id cannot use up its tokens."""
         attachment = self._registry.get(record.device_id)
-        if attachment is not None and attachment.address[0] == address[0]:
-            return (record.device_id, address[0])
+        if attachment is not None and source_of(attachment.address) == source:
+            return (record.device_id, source)
         return record.device_id
 
-    def _refuse(self, now_ms: int, device_id: bytes, address: Address, reason: Refusal) -> Datagrams:
+    def _refuse(self, now_ms: int, device_id: bytes, address: Peer, reason: Refusal) -> Datagrams:
         event = InviteRefused(printable(device_id, DEVICE_ID_MAX), address, reason)
-        self._events.report(now_ms, (address[0], reason), event)
+        self._events.report(now_ms, (source_of(address), reason), event)
         return NOTHING
 
-    def _pending(self, record: DeviceRecord, address: Address, nonce: bytes) -> Handshake | None:
+    def _pending(self, record: DeviceRecord, address: Peer, nonce: bytes) -> Handshake | None:
         for handshake in self._by_device.get(record.device_id, ()):
             # A key rotated since would make our old U_ATTACH useless to the device.
             if handshake.address == address and handshake.nonce == nonce and handshake.record == record:
@@ -219,7 +223,7 @@ class Attach:
         record = handshake.record
         handshake.packet = encode(
             PT_U_ATTACH,
-            ((PL_EP, endpoint(handshake.address)), (PL_NONCE, handshake.gsp_nonce)),
+            ((PL_EP, seen_endpoint(handshake.address)), (PL_NONCE, handshake.gsp_nonce)),
             sp=handshake.nsi,
             seq=_ATTACH_SEQ,
             context=AesContext(key_material(record.device_id, record.psk), True),
@@ -229,15 +233,15 @@ class Attach:
         self._make_room(handshake)
         self._by_nsi[handshake.nsi] = handshake
         self._by_device.setdefault(record.device_id, []).append(handshake)
-        self._by_source.setdefault(handshake.address[0], OrderedDict())[handshake.nsi] = handshake
+        self._by_source.setdefault(handshake.source, OrderedDict())[handshake.nsi] = handshake
 
     def _make_room(self, handshake: Handshake) -> None:
         device = self._by_device.get(handshake.record.device_id, [])
-        source = self._by_source.get(handshake.address[0], ())
+        source = self._by_source.get(handshake.source, ())
         if len(device) >= self._settings.handshakes_per_device:
             self._evict(device[0])
         elif len(source) >= self._settings.handshakes_per_source:
-            self._evict(next(iter(self._by_source[handshake.address[0]].values())))
+            self._evict(next(iter(self._by_source[handshake.source].values())))
         elif len(self._by_nsi) >= self._settings.handshakes_max:
             self._evict(next(iter(self._by_nsi.values())))
 
@@ -251,10 +255,10 @@ class Attach:
         device.remove(handshake)
         if not device:
             del self._by_device[handshake.record.device_id]
-        source = self._by_source[handshake.address[0]]
+        source = self._by_source[handshake.source]
         del source[handshake.nsi]
         if not source:
-            del self._by_source[handshake.address[0]]
+            del self._by_source[handshake.source]
 
     def _repeated(self, now_ms: int, handshake: Handshake) -> None:
         """A device that asks again has not accepted our U_ATTACH: once may be loss, twice is suspicious."""

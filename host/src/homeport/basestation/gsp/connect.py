@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from homeport_core.catalogue import (
+    NAT_BLOCKED,
     NOTIFY_MICRO_REATTACHING,
     NOTIFY_MICRO_REQ_ERR,
     NOTIFY_NAMES,
@@ -36,6 +37,7 @@ from homeport_core.spec import (
     PT_U_CONNECT,
 )
 
+from homeport.basestation.carrier import Carrier, Peer, seen_endpoint
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.events import Connected, ConnectRefused, EventQueue
 from homeport.basestation.gsp.nsi import fresh_nsi
@@ -44,7 +46,6 @@ from homeport.basestation.gsp.relay import Relay
 from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.gsp.wheel import TICK_MS, Wheel
 from homeport.basestation.machine import Datagrams, Rng
-from homeport.wire import Address, endpoint
 
 # The receive buffer of a device built without streams: one octet more and U_CONNECT vanishes (field notes).
 SMALL_DEVICE_PACKET_LEN = 272
@@ -151,7 +152,7 @@ class Connects:
             self._begin(now_ms, connect_id, attachment, request)
         return connect_id
 
-    def answer(self, now_ms: int, packet: Packet, address: Address) -> None:
+    def answer(self, now_ms: int, packet: Packet, address: Peer) -> None:
         """Take a device's U_CONNECT answer. It carries no MAC: NSIs, sequence number and source have to fit."""
         notify = packet.get(PL_NOTIFY)
         if packet.flags != FL_RESPONSE or notify is None:
@@ -175,7 +176,7 @@ class Connects:
 
     def timeout(self, now_ms: int) -> tuple[Datagrams, list[Attachment]]:
         """Do what is due: (packets to send, attachments whose device did not answer at all)."""
-        out: list[tuple[bytes, Address]] = []
+        out: list[tuple[bytes, Peer]] = []
         silent: list[Attachment] = []
         for pending in self._wheel.due(now_ms):
             if self._by_nsi.get(pending.nsi) is not pending:
@@ -258,14 +259,15 @@ def cut(text: str, limit: int) -> bytes:
 
 def _connected(pending: Pending) -> Connected:
     attachment = pending.attachment
+    on_tcp = isinstance(attachment.address, Carrier)  # its UDP is blocked: nothing to aim at
     return Connected(
         pending.connect_id,
         attachment.device_id,
         pending.nsi,
         pending.key,
         attachment.private,
-        endpoint(attachment.address),
-        attachment.nat_type,
+        ENDPOINT_ZERO if on_tcp else seen_endpoint(attachment.address),
+        NAT_BLOCKED if on_tcp else attachment.nat_type,
         attachment.capability_bits,
         attachment.capability_mask,
     )

@@ -26,6 +26,7 @@ from homeport_core.spec import (
     STATS_CONNECTION_CLOSE,
 )
 
+from homeport.basestation.carrier import Carrier, Peer
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.devices import Devices
 from homeport.basestation.events import DeviceAttached, DeviceLost, Event, EventQueue
@@ -37,7 +38,6 @@ from homeport.basestation.gsp.registry import Attachment, Registry, Row, from_ro
 from homeport.basestation.gsp.relay import Relay
 from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.machine import NOTHING, Datagrams, Rng
-from homeport.wire import Address
 
 
 class Gsp:
@@ -52,14 +52,14 @@ class Gsp:
         self._devices = devices
         self._rng = rng
         self._events = EventQueue(settings.events_max, settings.report, settings.reports)
-        self._registry = Registry()
+        self._registry = Registry(settings.carrier_grace_ms)
         parts = (self._events, self.counters)
         self._attach = Attach(settings, devices, self._registry, rng, *parts)
         self._alive = Alive(settings, self._registry, *parts)
         self._relay = Relay(settings, *parts)
         self._connects = Connects(settings, self._registry, self._relay, rng, *parts)
         self._probes = Probes(settings, rng, self.counters)
-        self._handlers: dict[int, Callable[[int, Packet, Address], Datagrams]] = {
+        self._handlers: dict[int, Callable[[int, Packet, Peer], Datagrams]] = {
             PT_U_INVITE: self._attach.invite,
             PT_U_ATTACH: self._attach_answer,
             PT_U_CONNECT: self._connect_answer,
@@ -73,10 +73,10 @@ class Gsp:
     @property
     def deadline_ms(self) -> int | None:
         """When `timeout` has to be called, or None."""
-        parts = (self._alive, self._connects, self._relay, self._attach)
+        parts = (self._alive, self._connects, self._relay, self._attach, self._registry)
         return min((part.deadline_ms for part in parts if part.deadline_ms is not None), default=None)
 
-    def datagram(self, now_ms: int, data: bytes, address: Address) -> Datagrams:
+    def datagram(self, now_ms: int, data: bytes, address: Peer) -> Datagrams:
         """Take one datagram from the network. Never raises, whatever it holds."""
         size = len(data)
         if size < HEADER_LEN or data[14] << 8 | data[15] != size:
@@ -110,9 +110,17 @@ class Gsp:
         for attachment in lost:
             self.counters.lost += 1
             self._end(attachment, "silent", NOTIFY_UNKNOWN_MICRO)
+        for attachment in self._registry.orphans(now_ms):
+            self.counters.lost += 1
+            self._end(attachment, "connection closed", NOTIFY_UNKNOWN_MICRO)
         connects, silent = self._connects.timeout(now_ms)
         suspected = [datagram for attachment in silent for datagram in self._alive.suspect(now_ms, attachment)]
         return [*rounds, *connects, *suspected]
+
+    def carrier_lost(self, now_ms: int, carrier: Carrier) -> None:
+        """A connection has ended. Clients on it have to bind again; a device has a moment to come back on another."""
+        self._relay.carrier_lost(carrier)
+        self._registry.carrier_lost(now_ms, carrier)
 
     def next_event(self) -> Event | None:
         """The oldest event, taken out, or None."""
@@ -136,7 +144,7 @@ class Gsp:
         """Answer probes with that id (8 octets) sealed under that key material (96). Raises FullError."""
         self._probes.add(probe_id, key_material)
 
-    def answer_probe(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+    def answer_probe(self, now_ms: int, packet: Packet, address: Peer) -> Datagrams:
         """Answer a probe that came to another port of this machine. Raises ProtocolError."""
         return self._probes.answer(now_ms, packet, address)
 
@@ -224,7 +232,7 @@ class Gsp:
 
     # Between the parts
 
-    def _attach_answer(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+    def _attach_answer(self, now_ms: int, packet: Packet, address: Peer) -> Datagrams:
         proven = self._attach.answer(now_ms, packet, address)
         if proven is None:
             return NOTHING
@@ -247,11 +255,11 @@ class Gsp:
         )
         return self._alive.start(now_ms, attachment)
 
-    def _connect_answer(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+    def _connect_answer(self, now_ms: int, packet: Packet, address: Peer) -> Datagrams:
         self._connects.answer(now_ms, packet, address)
         return NOTHING
 
-    def _report(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+    def _report(self, now_ms: int, packet: Packet, address: Peer) -> Datagrams:
         """A device's statistics, unauthenticated: the end of a connection is a hint, the rest is counted."""
         self.counters.drop_reports += 1
         stats = packet.get(PL_STATS)
@@ -259,7 +267,7 @@ class Gsp:
             self._relay.close_hinted(now_ms, packet.sp, address)
         return NOTHING
 
-    def _push(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+    def _push(self, now_ms: int, packet: Packet, address: Peer) -> Datagrams:
         """Push notifications are not carried yet: not acknowledged, so the device reports them failed."""
         self.counters.drop_push += 1
         return NOTHING

@@ -12,11 +12,11 @@ from homeport_core.errors import FullError
 from homeport_core.packet import Packet, encode
 from homeport_core.spec import FL_RESPONSE, IV_LEN, PL_EP, PL_NONCE, PT_PROBE
 
+from homeport.basestation.carrier import Peer, seen_endpoint
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import NOTHING, Datagrams, Rng
-from homeport.wire import Address, endpoint
 
 PROBE_ID_LEN = 8
 TOKEN_LEN = 8
@@ -31,7 +31,7 @@ class Probe:
 
     def __init__(self, key: bytes) -> None:
         self.key = key
-        self.sources: dict[bytes, Address] = {}
+        self.sources: dict[bytes, Peer] = {}
 
 
 class Probes:
@@ -61,9 +61,9 @@ class Probes:
         """The endpoint (6 octets) that the client's probe with that token came from, or None."""
         probe = self._by_id.get(probe_id)
         where = probe.sources.get(token) if probe is not None else None
-        return None if where is None else endpoint(where)
+        return None if where is None else seen_endpoint(where)
 
-    def answer(self, now_ms: int, packet: Packet, address: Address) -> Datagrams:
+    def answer(self, now_ms: int, packet: Packet, address: Peer) -> Datagrams:
         """Answer a probe that verifies. Raises AuthError for one that does not."""
         nonce = packet.get(PL_NONCE)
         if packet.flags & FL_RESPONSE or nonce is None or len(nonce) != PROBE_ID_LEN + TOKEN_LEN:
@@ -87,7 +87,7 @@ class Probes:
         self._counters.probes += 1
         answer = encode(
             PT_PROBE,
-            ((PL_NONCE, nonce), (PL_EP, endpoint(address))),
+            ((PL_NONCE, nonce), (PL_EP, seen_endpoint(address))),
             sp=packet.sp,
             cp=packet.cp,
             seq=packet.seq,

@@ -13,8 +13,10 @@ from homeport_core.crypto import ct_equal, prf
 from homeport_core.payloads import Capability, Ipx
 from homeport_core.spec import CAP_FP, ENDPOINT_LEN, IPX_NAT_MASK, KEY_MATERIAL_LEN, NSI_LEN
 
+from homeport.basestation.carrier import Carrier, Peer, seen_endpoint
 from homeport.basestation.devices import DeviceRecord
-from homeport.wire import Address, address, endpoint
+from homeport.basestation.gsp.wheel import Wheel
+from homeport.wire import address
 
 Row: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
 """An attachment at rest: device id, NSI, endpoint, key material, facts, proof. It holds a key: keep it sealed."""
@@ -43,7 +45,7 @@ class Attachment:
         "used",
     )
 
-    def __init__(self, device_id: bytes, nsi: bytes, address: Address, key: bytes, facts: bytes) -> None:
+    def __init__(self, device_id: bytes, nsi: bytes, address: Peer, key: bytes, facts: bytes) -> None:
         self.device_id = device_id
         self.nsi = nsi
         self.address = address
@@ -100,10 +102,13 @@ def pack_facts(ipx: Ipx, capability: Capability) -> bytes:
 class Registry:
     """The attachments, by NSI and by device."""
 
-    __slots__ = ("_by_device", "by_nsi")
+    __slots__ = ("_by_device", "_grace_ms", "_on_carrier", "_orphans", "by_nsi")
 
-    def __init__(self) -> None:
+    def __init__(self, carrier_grace_ms: int) -> None:
         self.by_nsi: dict[bytes, Attachment] = {}
+        self._on_carrier: dict[Carrier, set[bytes]] = {}
+        self._orphans: Wheel[Attachment] = Wheel()
+        self._grace_ms = carrier_grace_ms
         self._by_device: dict[bytes, Attachment] = {}
 
     def __len__(self) -> int:
@@ -123,17 +128,42 @@ class Registry:
             self.remove(old)
         self.by_nsi[attachment.nsi] = attachment
         self._by_device[attachment.device_id] = attachment
+        if isinstance(attachment.address, Carrier):
+            self._on_carrier.setdefault(attachment.address, set()).add(attachment.nsi)
         return old
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When `orphans` has to be asked."""
+        return self._orphans.deadline_ms
+
+    def carrier_lost(self, now_ms: int, carrier: Carrier) -> None:
+        """A connection has ended: the attachments made over it are orphans, unless replaced within the grace."""
+        for nsi in self._on_carrier.get(carrier, ()):
+            self._orphans.add(now_ms + self._grace_ms, self.by_nsi[nsi])
+
+    def orphans(self, now_ms: int) -> list[Attachment]:
+        """The attachments whose grace is over."""
+        due = self._orphans.due(now_ms)
+        return [attachment for attachment in due if self.by_nsi.get(attachment.nsi) is attachment]
 
     def remove(self, attachment: Attachment) -> None:
         """Forget an attachment that is registered."""
         del self.by_nsi[attachment.nsi]
         del self._by_device[attachment.device_id]
+        if isinstance(attachment.address, Carrier):
+            fellows = self._on_carrier[attachment.address]
+            fellows.remove(attachment.nsi)
+            if not fellows:
+                del self._on_carrier[attachment.address]
 
 
-def to_row(attachment: Attachment, record: DeviceRecord) -> Row:
-    """An attachment for safe keeping. The proof ties it to the device's present key."""
-    where = endpoint(attachment.address)
+def to_row(attachment: Attachment, record: DeviceRecord) -> Row | None:
+    """An attachment for safe keeping, the proof ties it to the device's present key. None for one on a carrier, which
+    does not survive a restart."""
+    if isinstance(attachment.address, Carrier):
+        return None
+    where = seen_endpoint(attachment.address)
     body = (attachment.nsi, where, attachment.key, attachment.facts)
     return (attachment.device_id, *body, prf(record.psk, b"".join(body))[:_PROOF_LEN])
 

@@ -19,6 +19,7 @@ from homeport_core.packet import Packet
 from homeport_core.payloads import u32
 from homeport_core.spec import FL_TAG, FRAMING_KEEP_ALIVE, TAG_FRAMING
 
+from homeport.basestation.carrier import Carrier, Peer, source_of
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.events import EventQueue, RelayBound, SessionClosed
 from homeport.basestation.gsp.registry import Attachment
@@ -26,7 +27,6 @@ from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.gsp.wheel import Wheel
 from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import NOTHING, Datagrams
-from homeport.wire import Address
 
 # A keep-alive with its eight octets, no NSI.co: the only form that binds (core 5.8).
 KEEP_ALIVE_LEN = 72
@@ -62,7 +62,7 @@ class Session:
         self.fingerprint = fingerprint
         self.device_id = attachment.device_id
         self.device = attachment.address
-        self.client: Address | None = None
+        self.client: Peer | None = None
         self.counter = -1
         self.heard_ms = now_ms
         self.window_ms = now_ms
@@ -80,6 +80,7 @@ class Relay:
         self._sessions: OrderedDict[bytes, Session] = OrderedDict()
         self._of_device: dict[bytes, list[Session]] = {}
         self._wheel: Wheel[Session] = Wheel()
+        self._on_carrier: dict[Carrier, set[bytes]] = {}
         self._attempts = Buckets(settings.binding.burst, settings.binding.per_s, _BINDING_KEYS_MAX)
 
     def __len__(self) -> int:
@@ -117,7 +118,7 @@ class Relay:
         session = self._sessions.get(nsi)
         return session is not None and session.fingerprint == fingerprint
 
-    def forward(self, now_ms: int, data: bytes, address: Address) -> Datagrams:
+    def forward(self, now_ms: int, data: bytes, address: Peer) -> Datagrams:
         """Pass on a DATA packet whose length is checked, if it comes from either end of its session."""
         session = self._sessions.get(data[4:8])
         if session is None:
@@ -153,7 +154,12 @@ class Relay:
         for session in self._of_device.get(attachment.device_id, ()):
             session.device = attachment.address
 
-    def close_hinted(self, now_ms: int, nsi: bytes, address: Address) -> None:
+    def carrier_lost(self, carrier: Carrier) -> None:
+        """A connection has ended: the clients on it have no address until they prove one again."""
+        for nsi in tuple(self._on_carrier.get(carrier, ())):
+            self._bind(self._sessions[nsi], None)
+
+    def close_hinted(self, now_ms: int, nsi: bytes, address: Peer) -> None:
         """The device's unauthenticated statistics say that the connection closed: forget it soon if nothing
         more comes."""
         session = self._sessions.get(nsi)
@@ -182,23 +188,35 @@ class Relay:
                 self._close(session, "silent")
                 continue
             if silent_ms > self._settings.session_idle_ms:
-                session.client = None
+                self._bind(session, None)
             self._wheel.add(now_ms + (_CHECK_UNBOUND_MS if session.client is None else _CHECK_MS), session)
 
-    def _binds(self, now_ms: int, session: Session, data: bytes, address: Address) -> bool:
+    def _binds(self, now_ms: int, session: Session, data: bytes, address: Peer) -> bool:
         """Whether this keep-alive from a new address proves the session's key, and so moves the client there."""
         if len(data) != KEEP_ALIVE_LEN or not _is_framing(data):
             self._counters.drop_source += 1
             return False
-        if not self._attempts.take((session.nsi, address[0]), now_ms):
+        if not self._attempts.take((session.nsi, source_of(address)), now_ms):
             self._counters.drop_limited += 1
             return False
         if not self._note_counter(session, data):
             return False
-        session.client = address
+        self._bind(session, address)
         self._counters.relay_bound += 1
         self._events.report(now_ms, (session.nsi, "bound"), RelayBound(session.device_id, session.nsi, address))
         return True
+
+    def _bind(self, session: Session, client: Peer | None) -> None:
+        """Set the client's end, and keep the sessions of each carrier in view."""
+        old = session.client
+        if isinstance(old, Carrier):
+            sessions = self._on_carrier[old]
+            sessions.discard(session.nsi)
+            if not sessions:
+                del self._on_carrier[old]
+        session.client = client
+        if isinstance(client, Carrier):
+            self._on_carrier.setdefault(client, set()).add(session.nsi)
 
     def _note_counter(self, session: Session, data: bytes) -> bool:
         """Whether this is a verified keep-alive newer than all before; if so, remember its counter."""
@@ -225,6 +243,7 @@ class Relay:
         return next((s for s in islice(self._sessions.values(), _EVICTION_LOOKS) if s.client is None), None)
 
     def _close(self, session: Session, reason: str) -> None:
+        self._bind(session, None)
         del self._sessions[session.nsi]
         of_device = self._of_device[session.device_id]
         of_device.remove(session)

@@ -53,6 +53,9 @@ class GspSettings:
     restore_per_tick: int = 500
     """First rounds after a restart go out at this many per 100 ms, so that the answers fit the socket's buffer."""
 
+    carrier_grace_ms: int = 5_000
+    """How long a device whose TCP connection ended may take to attach over another before it counts as lost."""
+
     connect_retries_ms: tuple[int, ...] = (500, 1_000, 2_000, 4_000)
     connect_timeout_ms: int = 8_000
     connects_max: int = 4_096

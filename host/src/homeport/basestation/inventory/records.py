@@ -32,9 +32,9 @@ class Batch:
     def __bool__(self) -> bool:
         return bool(self.attachments or self.sightings)
 
-    def attached(self, row: Row, endpoint: str, now_s: int) -> None:
-        """A device has attached from `endpoint`; `row` is the session server's snapshot of it."""
-        device_id = row[0]
+    def attached(self, device_id: bytes, row: Row | None, endpoint: str, now_s: int) -> None:
+        """A device has attached from `endpoint`; `row` is the session server's snapshot of it, None when it would not
+        survive a restart."""
         self.attachments[device_id] = row
         self._see(device_id, attached_at_s=now_s, endpoint=endpoint, lost_at_s=None)
 
