@@ -6,13 +6,17 @@ import pytest
 from gate_peers import valid
 from homeport import gate_messages as gate
 from homeport.basestation.events import Connected, ConnectRefused
-from homeport.basestation.gate.session import Close, GateSession, HangUp, Introduce, Send, SessionSettings
+from homeport.basestation.gate.session import Carry, Close, GateSession, HangUp, Introduce, Send, SessionSettings
 from homeport.basestation.gsp.settings import RateLimit
+from homeport_core.crypto import AesContext
+from homeport_core.packet import encode
+from homeport_core.spec import PT_DATA
 
 RELAY = bytes((192, 0, 2, 1, 21, 189))
 FINGERPRINT = bytes(range(16))
 KEY = bytes(96)
 NSI = b"\x00\x01\xe2\x40"
+DATAGRAM = encode(PT_DATA, (), sp=NSI, context=AesContext(KEY, True), plaintext=b"request", iv=bytes(16))
 
 
 def make_session(now_ms=0, **settings):
@@ -165,20 +169,53 @@ def test_nothing_is_done_after_the_end():
     session = make_session()
     session.text(1, "garbage")
     assert session.text(2, connect(1)) == []
-    assert session.binary() == []
+    assert session.datagram(2, DATAGRAM) == []
+    assert session.stray(2) == []
     assert session.timeout(10**9) == []
     assert session.deadline_ms is None
 
 
-def test_binary_messages_are_refused():
-    problem, close = make_session().binary()
-    assert sent(problem)["type"] == "error"
-    assert close.code == 1003
+def test_a_datagram_is_for_the_session_server():
+    assert make_session().datagram(1, DATAGRAM) == [Carry(DATAGRAM)]
 
 
-def test_an_oversized_message_is_refused():
-    problem, close = make_session().oversized()
-    assert "4096" in sent(problem)["reason"]
+@pytest.mark.parametrize(
+    "data",
+    [b"", DATAGRAM[:15], DATAGRAM[:-1], DATAGRAM + b"\0", DATAGRAM[:8] + b"\x80" + DATAGRAM[9:]],
+    ids=["empty", "no header", "cut", "a tail", "another type"],
+)
+def test_a_binary_message_that_is_no_data_datagram_is_refused(data):
+    problem, close = make_session().datagram(1, data)
+    assert sent(problem)["reason"] == "binary message: expected one whole DATA datagram"
+    assert close.code == 1007
+
+
+def test_datagrams_beyond_the_limit_are_lost_and_the_session_lives_on():
+    session = make_session(datagrams=RateLimit(2, 1.0))
+    assert [bool(session.datagram(0, DATAGRAM)) for _ in range(4)] == [True, True, False, False]
+    assert session.datagram(1_000, DATAGRAM) == [Carry(DATAGRAM)]
+
+
+def test_datagrams_do_not_count_as_messages_but_put_the_deadline_off():
+    session = make_session(messages=RateLimit(1, 1.0))
+    for _ in range(10):
+        assert session.datagram(5, DATAGRAM)
+    assert session.deadline_ms == 120_005
+    assert sent(*session.text(5, gate.encode(gate.Ping(1))))["type"] == "pong"
+
+
+def test_some_datagrams_for_no_connection_are_forgiven_and_many_end_the_session():
+    session = make_session(strays=RateLimit(3, 1.0))
+    assert [session.stray(0) for _ in range(3)] == [[], [], []]
+    problem, close = session.stray(0)
+    assert "connections that this client does not have" in sent(problem)["reason"]
+    assert close.code == 1008
+
+
+@pytest.mark.parametrize("limit", [4096, 1368])
+def test_an_oversized_message_is_refused(limit):
+    problem, close = make_session().oversized(limit)
+    assert f"longer than {limit} bytes" in sent(problem)["reason"]
     assert close.code == 1009
 
 

@@ -4,7 +4,7 @@ import pytest
 from gate_peers import upgrade_request
 from gate_target import read_messages, read_socket
 from homeport.basestation.gate.websocket import Binary, Ended, Opened, Oversized, Text, WebSocketEnd
-from homeport.gate_messages import MESSAGE_MAX
+from homeport.gate_messages import DATAGRAM_MAX, MESSAGE_MAX
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,17 +46,17 @@ def test_a_message_up_to_the_limit_is_taken(size):
 
 
 def test_a_message_beyond_the_limit_is_not():
-    assert opened().receive(frame(1, b"x" * (MESSAGE_MAX + 1)))[-1] == Oversized()
+    assert opened().receive(frame(1, b"x" * (MESSAGE_MAX + 1)))[-1] == Oversized(MESSAGE_MAX)
 
 
 def test_the_limit_counts_bytes_not_characters():
-    assert opened().receive(frame(1, "ü".encode() * (MESSAGE_MAX // 2 + 1)))[-1] == Oversized()
+    assert opened().receive(frame(1, "ü".encode() * (MESSAGE_MAX // 2 + 1)))[-1] == Oversized(MESSAGE_MAX)
 
 
 def test_the_limit_counts_all_fragments():
     end = opened()
     items = end.receive(frame(1, b"x" * 3000, final=False) + frame(0, b"x" * 3000))
-    assert items == [Oversized()]
+    assert items == [Oversized(MESSAGE_MAX)]
     assert end.receive(frame(1, PING)) == []
 
 
@@ -69,8 +69,37 @@ def test_a_control_frame_may_come_between_fragments():
     assert items[-1] == Text("ab")
 
 
-def test_a_binary_message_is_told_as_such():
-    assert opened().receive(frame(2, b"datagram")) == [Binary()]
+@pytest.mark.parametrize("size", [0, 1, 126, DATAGRAM_MAX])
+def test_a_binary_message_up_to_the_limit_is_a_datagram(size):
+    assert opened().receive(frame(2, b"x" * size)) == [Binary(b"x" * size)]
+
+
+def test_a_binary_message_may_come_in_fragments_and_pieces():
+    whole = frame(2, b"data", final=False) + frame(9, b"") + frame(0, b"gram")
+    end = opened()
+    items = [item for at in range(len(whole)) for item in end.receive(whole[at : at + 1])]
+    assert items[-1] == Binary(b"datagram")
+
+
+def test_a_binary_message_beyond_the_limit_is_not_taken():
+    end = opened()
+    items = end.receive(frame(2, bytes(1000), final=False) + frame(0, bytes(DATAGRAM_MAX - 999)))
+    assert items == [Oversized(DATAGRAM_MAX)]
+    assert end.receive(frame(2, b"x")) == []
+
+
+def test_a_datagram_is_sent_as_one_binary_message():
+    end = opened()
+    assert end.send_datagram(b"datagram") == 10
+    assert end.outgoing() == b"\x82\x08datagram"
+
+
+def test_after_the_close_no_datagram_is_sent():
+    end = opened()
+    end.close(1001, "")
+    end.outgoing()
+    assert end.send_datagram(b"late") == 0
+    assert end.outgoing() == b""
 
 
 def test_an_orderly_close_is_answered_once():

@@ -320,13 +320,23 @@ async def test_an_answer_for_a_client_that_has_gone_hangs_up(bench):
     [
         (lambda client: client.send_text("garbage"), 1007),
         (lambda client: client.send_text("x" * 4097), 1009),
-        (lambda client: client.send_binary(b"datagram"), 1003),
+        (lambda client: client.send_binary(b"datagram"), 1007),
+        (lambda client: client.send_binary(bytes(1369)), 1009),
         (lambda client: client.write(b"\x81\x84\x00\x00\x00\x00\xff\xff\xff\xff"), 1007),
         (lambda client: client.write(b"\xc1\x80\x00\x00\x00\x00"), 1002),
         (lambda client: client.write(b"\x83\x80\x00\x00\x00\x00"), 1002),
         (lambda client: client.write(b"\x81\x01x"), 1002),
     ],
-    ids=["no JSON", "a byte too long", "binary", "no UTF-8", "reserved bit", "opcode 3", "unmasked"],
+    ids=[
+        "no JSON",
+        "a byte too long",
+        "no datagram",
+        "a datagram too long",
+        "no UTF-8",
+        "reserved bit",
+        "opcode 3",
+        "unmasked",
+    ],
 )
 async def test_a_bad_message_ends_the_session_with_its_code(bench, send, code):
     client = await GateClient.greeted(bench.address)

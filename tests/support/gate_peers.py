@@ -174,6 +174,9 @@ class NotedSwitchboard:
         self.probes = {}
         self.introductions = []
         self.hung_up = []
+        self.connections = {}  # NSI → fingerprint of the client that made it
+        self.carried = []
+        self.lost = []
 
     def relay_endpoint(self, reached):
         self.reached = reached
@@ -194,3 +197,12 @@ class NotedSwitchboard:
 
     def hang_up(self, nsi):
         self.hung_up.append(nsi)
+
+    def carry(self, carrier, fingerprint, data):
+        if self.connections.get(data[4:8]) != fingerprint:
+            return False
+        self.carried.append((carrier, data))
+        return True
+
+    def carrier_lost(self, carrier):
+        self.lost.append(carrier)

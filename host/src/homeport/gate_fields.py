@@ -15,11 +15,15 @@ _DEVICE_ID = re.compile(r"[a-z0-9.-]{1,%d}" % spec.DEVICE_ID_MAX)
 
 
 class Codec(NamedTuple):
-    """How one field looks in JSON. `read` raises ValueError or TypeError for anything but `expected`."""
+    """How one field looks in JSON. `read` raises ValueError or TypeError for anything but `expected`.
+
+    `default` is the value of a field that is not there; without one the field has to be.
+    """
 
     expected: str
     read: Callable[[Any], Any]
     write: Callable[[Any], Any]
+    default: Any = None
 
 
 def _same(value: Any) -> Any:
@@ -108,6 +112,11 @@ def read_endpoint(text: Any) -> bytes:
 def write_endpoint(octets: bytes) -> str:
     """Return "a.b.c.d:port"."""
     return wire.address_text(wire.address(octets))
+
+
+def optional(codec: Codec, default: Any) -> Codec:
+    """The same, but the field, which stands at the top of its message, may be missing: younger than version 1."""
+    return codec._replace(default=default)
 
 
 def or_null(codec: Codec) -> Codec:

@@ -15,12 +15,24 @@ from typing import Any, TypeVar, cast
 from homeport_core import spec
 from homeport_core.errors import MalformedError
 
-from homeport.gate_fields import Codec, boolean, device_id, endpoint, hex_octets, integer, or_null, suite, text
+from homeport.gate_fields import (
+    Codec,
+    boolean,
+    device_id,
+    endpoint,
+    hex_octets,
+    integer,
+    optional,
+    or_null,
+    suite,
+    text,
+)
 
 SUBPROTOCOL = "homeport.gate.v1"
 PATH = "/gate"
 VERSION = 1
 MESSAGE_MAX = 4096  # bytes of JSON; the largest message of version 1 has about 1,000
+DATAGRAM_MAX = spec.PACKET_MAX  # bytes of a binary message, which is one DATA datagram
 PROBE_ID_LEN = 8
 PROBE_TOKEN_LEN = 8
 REASON_MAX = 200  # bytes of free text in `refused` and `error`
@@ -39,6 +51,7 @@ class Hello:
     probe_id: bytes  # 8 bytes
     probe_key: bytes = field(repr=False)  # 96 bytes; the client is the initiator
     probe_also: bytes | None = None  # another endpoint that answers probes: a NAT that differs there is symmetric
+    datagrams: bool = False  # whether binary messages carry datagrams of connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,7 @@ _LAYOUT: dict[type[Any], tuple[str, dict[str, tuple[tuple[str, ...], Codec]]]] =
             "probe_id": (("probe", "id"), hex_octets(PROBE_ID_LEN)),
             "probe_key": (("probe", "key"), _KEY),
             "probe_also": (("probe", "also"), or_null(_ENDPOINT)),
+            "datagrams": (("datagrams",), optional(boolean(), False)),
         },
     ),
     Connect: (
@@ -227,6 +241,9 @@ def _decode(text: str, types: Mapping[str, type[_T]]) -> _T:
         raise _UnknownType(f"unknown type; expected one of {', '.join(types)}", detail)
     values = {}
     for attribute, (path, codec) in _LAYOUT[cls][1].items():
+        if codec.default is not None and path[0] not in document:
+            values[attribute] = codec.default
+            continue
         try:
             value: Any = document
             for key in path:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from homeport.basestation.admin import Admin, Figures
+from homeport.basestation.carrier import GATE
 from homeport.basestation.config import Config
 from homeport.basestation.controller import Controller
 from homeport.basestation.directory import Directory, load_gate_pem
@@ -90,6 +91,7 @@ class Basestation:
         also = endpoint((public or controller[0], controller[1]))
         switchboard = GspSwitchboard(self._gsp, self._gsp_udp, named, also)
         self._gate = Gate(server_context(key, chain), switchboard, monotonic_ms, os.urandom, self._log)
+        self._gsp_udp.carriers[GATE] = self._gate.send_datagram
         self._notices = Notices(self._log, self._archive, self._roster, self._gsp, self._gate)
         self._set_clock()
         restored = self._gsp.restore(monotonic_ms(), rows)

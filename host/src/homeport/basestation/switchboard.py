@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 
-from homeport_core.spec import ENDPOINT_ZERO
+from homeport_core.spec import ENDPOINT_ZERO, NSI_LEN
 
+from homeport.basestation.carrier import Carrier
 from homeport.basestation.gsp.connect import ConnectRequest
 from homeport.basestation.gsp.dispatch import Gsp
 from homeport.basestation.udp import UdpEndpoint, monotonic_ms
@@ -61,6 +62,18 @@ class GspSwitchboard:
     def hang_up(self, nsi: bytes) -> None:
         """Forget a connection."""
         self._gsp.disconnect(nsi)
+        self._wake_soon()
+
+    def carry(self, carrier: Carrier, fingerprint: bytes, data: bytes) -> bool:
+        """Take a DATA datagram of that client, if its NSI is of a connection that the client made."""
+        if not self._gsp.is_of(data[NSI_LEN : 2 * NSI_LEN], fingerprint):
+            return False
+        self._udp.receive(data, carrier)
+        return True
+
+    def carrier_lost(self, carrier: Carrier) -> None:
+        """A client's link has ended: nothing is relayed to it until it is bound again."""
+        self._gsp.carrier_lost(monotonic_ms(), carrier)
         self._wake_soon()
 
     def _wake_soon(self) -> None:

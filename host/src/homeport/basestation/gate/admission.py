@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Protocol
 
 from homeport_core.spec import KEY_MATERIAL_LEN
 from OpenSSL import SSL
 
+from homeport.basestation.carrier import GATE, Carrier
 from homeport.basestation.events import Connected, ConnectRefused
 from homeport.basestation.gate.link import GateLink
 from homeport.basestation.gate.session import GateSession, SessionSettings
@@ -61,6 +63,15 @@ class Switchboard(Protocol):
         """Forget a connection."""
         ...
 
+    def carry(self, carrier: Carrier, fingerprint: bytes, data: bytes) -> bool:
+        """Take a DATA datagram of that client; answers go to `Gate.send_datagram`. False: its NSI is not of a
+        connection that this client made, and nothing happens."""
+        ...
+
+    def carrier_lost(self, carrier: Carrier) -> None:
+        """Nothing comes from that link any more, and nothing can be sent there."""
+        ...
+
 
 @dataclass(slots=True, frozen=True)
 class GateSettings:
@@ -102,6 +113,8 @@ class Gate:
         self._rng = rng
         self._log = log
         self._links: dict[GateLink, asyncio.Task[None]] = {}
+        self._numbers = count(1)
+        self._by_number: dict[int, GateLink] = {}  # those whose client is known
         self._probes: dict[GateLink, bytes] = {}
         self._asked: dict[int, tuple[GateLink, int]] = {}  # connect id → who asked, and by which id
         self._per_source: Counter[str] = Counter()
@@ -172,6 +185,7 @@ class Gate:
         probe_id, probe_key = self._rng(PROBE_ID_LEN), self._rng(KEY_MATERIAL_LEN)
         self._switchboard.add_probe(probe_id, probe_key)
         self._probes[link] = probe_id
+        self._by_number[link.carrier.number] = link
         self.counters["opened"] += 1
         self._log("gate_opened", fingerprint=format_fingerprint(fingerprint), source=link.source)
         relay = self._switchboard.relay_endpoint(link.reached)
@@ -188,6 +202,19 @@ class Gate:
     def hang_up(self, nsi: bytes) -> None:
         """A client needs a connection no longer."""
         self._switchboard.hang_up(nsi)
+
+    def carry(self, link: GateLink, data: bytes) -> bool:
+        """A client's datagram; False: for no connection of its own."""
+        assert link.session is not None
+        taken = self._switchboard.carry(link.carrier, link.session.fingerprint, data)
+        self.counters["datagrams_up" if taken else "datagrams_stray"] += 1
+        return taken
+
+    def send_datagram(self, number: int, data: bytes) -> None:
+        """A datagram for the client of the link of that number; lost when the link is gone, or its queue full."""
+        link = self._by_number.get(number)
+        sent = link is not None and link.send_datagram(data)
+        self.counters["datagrams_down" if sent else "datagrams_lost"] += 1
 
     def report(self, link: GateLink, stage: str, reason: str) -> None:
         """A connection failed: count it, and log it unless this source has filled the log already."""
@@ -212,14 +239,14 @@ class Gate:
             link.perform(session.connected(id_, event))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("peername")
-        source = str(peer[0]) if peer else ""
+        peer = writer.get_extra_info("peername") or ("", 0)
+        source = str(peer[0])
         limit = self._limit(source)
         if limit:
             self.counters[f"limited_{limit}"] += 1
             writer.transport.abort()
             return
-        link = GateLink(self, reader, writer, source)
+        link = GateLink(self, reader, writer, Carrier(GATE, next(self._numbers), (source, peer[1])))
         task = asyncio.current_task()
         assert task is not None
         self._links[link] = task
@@ -254,7 +281,9 @@ class Gate:
             del self._per_source[link.source]
         probe_id = self._probes.pop(link, None)
         if probe_id is not None:
+            del self._by_number[link.carrier.number]
             self._switchboard.remove_probe(probe_id)
+            self._switchboard.carrier_lost(link.carrier)
             self._log("gate_closed", source=link.source)
 
     async def _sweep_forever(self, period_s: float) -> None:

@@ -11,10 +11,12 @@ from typing import Protocol
 from homeport_core.errors import AuthError
 from OpenSSL import SSL
 
-from homeport.basestation.gate.session import Action, Close, GateSession, HangUp, Introduce, Send
+from homeport.basestation.carrier import Carrier
+from homeport.basestation.gate.session import Action, Carry, Close, GateSession, HangUp, Introduce, Send
 from homeport.basestation.gate.tls import TlsEnd, identify
 from homeport.basestation.gate.websocket import Binary, Ended, Opened, Oversized, Received, Text, WebSocketEnd
 from homeport.gate_messages import Connect
+from homeport.tcp import tune
 
 _READ_LEN = 16_384
 OPENING_MAX = 65_536  # bytes; the largest certificate OpenSSL would take, and the upgrade, are far below
@@ -22,6 +24,7 @@ OPENING_MS = 10_000  # TLS and upgrade together: bounds what a client costs that
 CLOSING_MS = 5_000  # for the client's answer to our close frame
 STALLED_MS = 20_000  # with bytes waiting that the client does not take
 BACKLOG_MAX = 262_144  # bytes waiting for a client that does not read
+DATAGRAMS_MAX = BACKLOG_MAX // 2  # of them, beyond which datagrams are lost: messages always find room
 
 
 class Owner(Protocol):
@@ -38,6 +41,8 @@ class Owner(Protocol):
 
     def hang_up(self, nsi: bytes) -> None: ...
 
+    def carry(self, link: GateLink, data: bytes) -> bool: ...
+
     def report(self, link: GateLink, stage: str, reason: str) -> None: ...
 
 
@@ -46,13 +51,16 @@ class _Times:
     opened_ms: int
     closing_ms: int | None = None
     stalled_ms: int | None = None
+    taken_len: int = 0
 
 
 class GateLink:
-    """Run `run` in a task; `sweep` ends what has lasted too long. `source` is the client's IP address."""
+    """Run `run` in a task; `sweep` ends what has lasted too long. `carrier` is what the session server calls us."""
 
-    def __init__(self, owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, source: str) -> None:
-        self.source = source
+    def __init__(
+        self, owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, carrier: Carrier
+    ) -> None:
+        self.carrier = carrier
         self.reached = str(writer.get_extra_info("sockname")[0])
         self.session: GateSession | None = None
         self._owner = owner
@@ -63,6 +71,9 @@ class GateLink:
         self._times = _Times(owner.now_ms())
         self._stage = "tls"
         self._step: Future[bool] | None = None  # while it runs, a thread works on `_tls`, which is not made for two
+        self._datagrams_len = 0  # bytes of datagrams that the next flush will send
+        self._written_len = 0
+        tune(writer.get_extra_info("socket"))
 
     async def run(self) -> None:
         """Serve the client until either end has had enough. Never raises for what the client does."""
@@ -83,12 +94,32 @@ class GateLink:
             self._writer.close()
 
     @property
+    def source(self) -> str:
+        """The client's IP address."""
+        return self.carrier.remote[0]
+
+    @property
     def waiting_len(self) -> int:
         """Bytes that the client has not taken yet, as far as this process holds them."""
         return self._writer.transport.get_write_buffer_size()
 
     def perform(self, actions: list[Action]) -> None:
         """Do what the session wants; may be called at any time."""
+        self._act(actions)
+        self._flush_or_abort()
+
+    def send_datagram(self, data: bytes) -> bool:
+        """Send a datagram, together with the others of this turn of the event loop; False: lost, like in a full queue
+        of a router, because the client has not taken what was sent before."""
+        if self._datagrams_len + self.waiting_len > DATAGRAMS_MAX:
+            return False
+        if not self._datagrams_len:
+            asyncio.get_running_loop().call_soon(self._flush_or_abort)
+        frame_len = self._socket.send_datagram(data)
+        self._datagrams_len += frame_len
+        return frame_len > 0
+
+    def _act(self, actions: list[Action]) -> None:
         for action in actions:
             if isinstance(action, Send):
                 self._socket.send(action.text)
@@ -96,19 +127,23 @@ class GateLink:
                 self._owner.introduce(self, action.request)
             elif isinstance(action, HangUp):
                 self._owner.hang_up(action.nsi)
+            elif isinstance(action, Carry):
+                if not self._owner.carry(self, action.data) and self.session is not None:
+                    self._act(self.session.stray(self._owner.now_ms()))
             elif isinstance(action, Close):
                 self._socket.close(action.code, action.reason)
                 self._times.closing_ms = self._owner.now_ms()
-        try:
-            self._flush()
-        except AuthError:
-            self.abort()
 
     def sweep(self, now_ms: int) -> None:
         """End the session or the connection if it is overdue."""
         times = self._times
-        waiting = self.waiting_len > 0
-        times.stalled_ms = (now_ms if times.stalled_ms is None else times.stalled_ms) if waiting else None
+        waiting_len = self.waiting_len
+        taken_len = self._written_len - waiting_len
+        if not waiting_len:
+            times.stalled_ms = None
+        elif times.stalled_ms is None or taken_len != times.taken_len:
+            times.stalled_ms = now_ms
+        times.taken_len = taken_len
         if self.session is None:
             if now_ms - times.opened_ms >= OPENING_MS:
                 self._owner.report(self, self._stage, f"not open after {OPENING_MS // 1000} s")
@@ -158,14 +193,14 @@ class GateLink:
             for item in self._socket.receive(plaintext):
                 if isinstance(item, Opened):
                     self.session = self._owner.open_session(self, fingerprint)
-                    self.perform(self.session.start(self._owner.now_ms()))
+                    self._act(self.session.start(self._owner.now_ms()))
                 elif isinstance(item, Ended):
                     if item.reason:
                         self._owner.report(self, self._stage, item.reason)
                     return
                 elif self.session is not None:
-                    self.perform(_deliver(self.session, self._owner.now_ms(), item))
-                    if isinstance(item, Oversized | Binary):
+                    self._act(_deliver(self.session, self._owner.now_ms(), item))
+                    if isinstance(item, Oversized):
                         return
             self._flush()
             await self._writer.drain()
@@ -178,14 +213,22 @@ class GateLink:
 
     def _flush(self) -> None:
         """Encrypt and send what waits; cut a client that lets too much wait."""
+        self._datagrams_len = 0
         plaintext = self._socket.outgoing()
         if plaintext:
             self._tls.send(plaintext)
         data = self._tls.outgoing()
         if data and not self._writer.transport.is_closing():
             self._writer.write(data)
+            self._written_len += len(data)
         if self.waiting_len > BACKLOG_MAX:
             raise AuthError("does not read")
+
+    def _flush_or_abort(self) -> None:
+        try:
+            self._flush()
+        except AuthError:
+            self.abort()
 
     def _flush_quietly(self) -> None:
         """The last bytes: an alert, a refusal, a close frame, as far as they still can be sent."""
@@ -203,9 +246,9 @@ def _deliver(session: GateSession, now_ms: int, item: Received) -> list[Action]:
     match item:
         case Text(text):
             return session.text(now_ms, text)
-        case Binary():
-            return session.binary()
-        case Oversized():
-            return session.oversized()
+        case Binary(data):
+            return session.datagram(now_ms, data)
+        case Oversized(limit):
+            return session.oversized(limit)
         case _:
             return session.heard(now_ms)

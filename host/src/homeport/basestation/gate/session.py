@@ -1,7 +1,8 @@
 """What one client asks of the gate, and what it is told: the machine behind docs/gate.md.
 
-A session begins when TLS has proved who the client is and the WebSocket is open. It takes texts and time, and
-returns actions: texts to send, introductions to ask the session server for, and the end of the session.
+A session begins when TLS has proved who the client is and the WebSocket is open. It takes messages and time, and
+returns actions: texts to send, introductions to ask the session server for, datagrams to hand it, and the end of the
+session.
 An introduction outlives its session, for the client talks to the device directly from then on; the session only
 remembers which connections it made, because nobody else may close them.
 """
@@ -14,14 +15,13 @@ from typing import TypeAlias
 
 from homeport_core.catalogue import NOTIFY_NAMES
 from homeport_core.errors import MalformedError
-from homeport_core.spec import NOTIFY_ERROR, SUITE_AES
+from homeport_core.spec import HEADER_LEN, NOTIFY_ERROR, PT_DATA, SUITE_AES
 
 from homeport import __version__
 from homeport.basestation.events import Connected, ConnectRefused
 from homeport.basestation.gsp.settings import RateLimit
 from homeport.basestation.limits import Buckets
 from homeport.gate_messages import (
-    MESSAGE_MAX,
     REASON_MAX,
     VERSION,
     Connect,
@@ -40,7 +40,6 @@ from homeport.wire import printable
 
 # WebSocket close codes (RFC 6455, section 7.4.1)
 CLOSE_GOING_AWAY = 1001
-CLOSE_UNSUPPORTED = 1003
 CLOSE_INVALID = 1007
 CLOSE_POLICY = 1008
 CLOSE_TOO_BIG = 1009
@@ -55,6 +54,10 @@ class SessionSettings:
     connects: RateLimit = RateLimit(64, 5.0)
     """An introduction costs a datagram to the device and a slot in its table."""
     pending_max: int = 64
+    datagrams: RateLimit = RateLimit(2_000, 20_000.0)
+    """As much as one session may send through the relay; more are lost, as on any network."""
+    strays: RateLimit = RateLimit(200, 10.0)
+    """Datagrams for no connection of this client: some come late, or after a restart of ours; more are guesses."""
     connections_max: int = 256
     """Connections remembered; of more, the oldest can no longer be closed through the gate, and times out."""
 
@@ -81,6 +84,13 @@ class HangUp:
 
 
 @dataclass(slots=True, frozen=True)
+class Carry:
+    """Hand the session server this datagram; if it is for no connection of this client, tell `stray`."""
+
+    data: bytes
+
+
+@dataclass(slots=True, frozen=True)
 class Close:
     """Close the WebSocket with this code (RFC 6455) and reason; the session is over."""
 
@@ -88,7 +98,7 @@ class Close:
     reason: str
 
 
-Action: TypeAlias = Send | Introduce | HangUp | Close
+Action: TypeAlias = Send | Introduce | HangUp | Carry | Close
 
 
 class GateSession:
@@ -106,10 +116,13 @@ class GateSession:
     ) -> None:
         self.fingerprint = fingerprint
         self._relay = relay
-        self._hello = Hello(VERSION, fingerprint, f"homeport/{__version__}", relay, probe_id, probe_key, probe_also)
+        software = f"homeport/{__version__}"
+        self._hello = Hello(VERSION, fingerprint, software, relay, probe_id, probe_key, probe_also, datagrams=True)
         self._settings = settings
         self._messages = Buckets(settings.messages.burst, settings.messages.per_s, 1)
         self._connects = Buckets(settings.connects.burst, settings.connects.per_s, 1)
+        self._datagrams = Buckets(settings.datagrams.burst, settings.datagrams.per_s, 1)
+        self._strays = Buckets(settings.strays.burst, settings.strays.per_s, 1)
         self._pending: dict[int, Connect] = {}
         self._connections: OrderedDict[bytes, None] = OrderedDict()
         self._heard_ms = 0
@@ -150,13 +163,24 @@ class GateSession:
             return self._disconnect(message.nsi)
         return self._connect(now_ms, message)
 
-    def binary(self) -> list[Action]:
-        """A binary message came: reserved for datagrams of clients without UDP."""
-        return self._fail("binary messages are not supported", CLOSE_UNSUPPORTED)
+    def datagram(self, now_ms: int, data: bytes) -> list[Action]:
+        """Take one binary message, which may be anything."""
+        if not self._open:
+            return []
+        self._heard_ms = now_ms
+        if len(data) < HEADER_LEN or data[8] != PT_DATA or data[14] << 8 | data[15] != len(data):
+            return self._fail("binary message: expected one whole DATA datagram", CLOSE_INVALID)
+        return [Carry(data)] if self._datagrams.take(None, now_ms) else []
 
-    def oversized(self) -> list[Action]:
-        """A message exceeded `MESSAGE_MAX` bytes; the rest of it was not read."""
-        return self._fail(f"message longer than {MESSAGE_MAX} bytes", CLOSE_TOO_BIG)
+    def stray(self, now_ms: int) -> list[Action]:
+        """A datagram was for no connection of this client."""
+        if self._strays.take(None, now_ms):
+            return []
+        return self._fail("too many datagrams for connections that this client does not have", CLOSE_POLICY)
+
+    def oversized(self, limit: int) -> list[Action]:
+        """A message exceeded `limit` bytes; the rest of it was not read."""
+        return self._fail(f"message longer than {limit} bytes", CLOSE_TOO_BIG)
 
     def timeout(self, now_ms: int) -> list[Action]:
         """Close when the client has been silent for too long."""

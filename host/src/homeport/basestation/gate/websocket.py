@@ -21,7 +21,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
-from homeport.gate_messages import MESSAGE_MAX, PATH, SUBPROTOCOL
+from homeport.gate_messages import DATAGRAM_MAX, MESSAGE_MAX, PATH, SUBPROTOCOL
 
 _REASON_MAX = 120  # bytes; a close frame has room for 123
 
@@ -40,12 +40,16 @@ class Text:
 
 @dataclass(slots=True, frozen=True)
 class Binary:
-    """A binary message begins; nothing more is read."""
+    """A whole binary message: a datagram."""
+
+    data: bytes
 
 
 @dataclass(slots=True, frozen=True)
 class Oversized:
-    """A message grows beyond `MESSAGE_MAX` bytes; nothing more is read."""
+    """A message grows beyond `limit` bytes; nothing more is read."""
+
+    limit: int
 
 
 @dataclass(slots=True, frozen=True)
@@ -71,6 +75,7 @@ class WebSocketEnd:
         self._refusal = refusal
         self._message: list[str] = []
         self._message_len = 0
+        self._datagram = b""
         self._out: list[bytes] = []
         self._ended = False
 
@@ -103,6 +108,13 @@ class WebSocketEnd:
         if self._ws.state is ConnectionState.OPEN:
             self._out.append(self._ws.send(TextMessage(data=text)))
 
+    def send_datagram(self, data: bytes) -> int:
+        """Send a binary message, if the WebSocket is still open; returns the bytes it takes."""
+        if self._ws.state is not ConnectionState.OPEN:
+            return 0
+        self._out.append(self._ws.send(BytesMessage(data=data)))
+        return len(self._out[-1])
+
     def close(self, code: int, reason: str) -> None:
         """Begin to close; the client's answer ends it."""
         if self._ws.state is ConnectionState.OPEN:
@@ -111,11 +123,10 @@ class WebSocketEnd:
     def _event(self, event: Event) -> Received | None:
         if isinstance(event, Request):
             return self._upgrade(event)
+        if isinstance(event, BytesMessage):
+            return self._binary(event)
         if isinstance(event, TextMessage):
             return self._text(event)
-        if isinstance(event, BytesMessage):
-            self._ended = True  # the rest is not even read
-            return Binary()
         if isinstance(event, Ping):
             if self._ws.state is ConnectionState.OPEN:
                 self._out.append(self._ws.send(event.response()))
@@ -143,12 +154,24 @@ class WebSocketEnd:
         self._message_len += len(event.data.encode())
         if self._message_len > MESSAGE_MAX:
             self._ended = True
-            return Oversized()
-        self._message.append(event.data)
+            return Oversized(MESSAGE_MAX)
+        if event.data:  # of empty fragments there may be any number
+            self._message.append(event.data)
         if not event.message_finished:
             return None
         text, self._message, self._message_len = "".join(self._message), [], 0
         return Text(text)
+
+    def _binary(self, event: BytesMessage) -> Received | None:
+        data = self._datagram + event.data if self._datagram else bytes(event.data)
+        if len(data) > DATAGRAM_MAX:
+            self._ended = True
+            return Oversized(DATAGRAM_MAX)
+        if not event.message_finished:
+            self._datagram = data
+            return None
+        self._datagram = b""
+        return Binary(data)
 
     def _reject(self, status: int, reason: str) -> Ended:
         body = reason.encode() + b"\n"
