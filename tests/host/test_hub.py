@@ -8,6 +8,7 @@ import pytest
 from homeport import wire
 from homeport.client.network.broadcast import local_host_towards, search_endpoints
 from homeport.client.network.hub import Hub
+from homeport.client.network.outbox import WAITING_MAX
 from homeport.client.session.paths import GATE_ENDPOINT
 from homeport.errors import StateError
 
@@ -74,6 +75,7 @@ async def arrival(machine):
 
 
 CP, SP, OTHER = b"\x81\0\0\1", b"\x82\0\0\2", b"\x83\0\0\3"
+NSI = b"\0\0\0\xe0"
 
 
 async def test_a_datagram_goes_to_the_machine_of_its_cp_or_sp(hub, peer):
@@ -86,6 +88,78 @@ async def test_a_datagram_goes_to_the_machine_of_its_cp_or_sp(hub, peer):
     assert first.received == [(CP + bytes(12), source)]
     assert second.received == [(bytes(4) + SP + bytes(8), source)]
     assert (first.told, second.told) == ([CP + bytes(12)], [bytes(4) + SP + bytes(8)])
+
+
+async def test_two_devices_that_use_the_same_number_are_told_apart_by_where_they_are(hub, peer):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        machines = [added(hub, NSI + wire.endpoint(sock.getsockname())) for sock in (peer, other)]
+        for sock in (other, peer):
+            sock.sendto(bytes(4) + NSI + bytes(8), ("127.0.0.1", hub.port))
+        for machine, sock in zip(machines, (peer, other), strict=True):
+            await arrival(machine)
+            assert machine.received == [(bytes(4) + NSI + bytes(8), wire.endpoint(sock.getsockname()))]
+
+
+async def test_what_a_burst_brings_is_answered_once(hub, peer):
+    machine = added(hub, CP)
+    steps = []
+    machine.datagrams = lambda: steps.append(len(machine.received)) or []
+    for _ in range(5):
+        peer.sendto(CP + bytes(12), ("127.0.0.1", hub.port))
+    await arrival(machine)
+    assert steps == [5]
+
+
+async def test_a_datagram_of_any_size_is_taken_whole(hub, peer):
+    machine = added(hub, CP)
+    peer.sendto(CP + bytes(60_000), ("127.0.0.1", hub.port))
+    await arrival(machine)
+    assert [len(data) for data, _ in machine.received] == [60_004]
+
+
+async def test_what_the_kernel_has_no_room_for_is_sent_in_order_when_it_has(hub, peer):
+    class Full:
+        """A socket that is full until told otherwise."""
+
+        room = False
+
+        def __init__(self, sock):
+            self.sock = sock
+
+        def fileno(self):
+            return self.sock.fileno()
+
+        def sendto(self, data, address):
+            if not self.room:
+                raise BlockingIOError(errno.EAGAIN, "full")
+            self.sock.sendto(data, address)
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        full = Full(sock)
+        for n in range(3):
+            hub.send(full, bytes((n,)), wire.endpoint(peer.getsockname()))
+        full.room = True
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(5):
+            assert [await loop.sock_recv(peer, 100) for _ in range(3)] == [b"\0", b"\1", b"\2"]
+        assert not hub.drops
+
+
+async def test_no_more_waits_for_the_kernel_than_there_is_room_for(hub, peer):
+    class Full:
+        def __init__(self, sock):
+            self.fileno = sock.fileno
+
+        def sendto(self, data, address):
+            raise BlockingIOError(errno.EAGAIN, "full")
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        full = Full(sock)
+        for _ in range(WAITING_MAX + 5):
+            hub.send(full, b"x", wire.endpoint(peer.getsockname()))
+        hub._outbox.forget(full)
+    assert hub.drops["EAGAIN"] == 5
 
 
 async def test_what_belongs_to_nobody_goes_to_those_without_an_nsi(hub, peer):

@@ -35,7 +35,10 @@ class Machine(Protocol):
 
     @property
     def nsis(self) -> tuple[bytes, ...]:
-        """NSIs whose packets it gets; without any it is offered what nobody else wants."""
+        """NSIs (4 bytes) whose packets it gets, alone or with the endpoint they come from behind (10 bytes).
+
+        Without any it is offered what nobody else wants.
+        """
 
     @property
     def deadline_ms(self) -> int | None: ...
@@ -106,7 +109,7 @@ class Hub:
 
     def deliver(self, data: bytes, endpoint: bytes) -> None:
         """Take a datagram that a carrier has brought from `endpoint`, if it is for a machine with NSIs."""
-        machine = self._machine_of(data)
+        machine = self._machine_of(data, endpoint)
         if machine is None:
             self.drops["unknown"] += 1
             return
@@ -191,12 +194,14 @@ class Hub:
             self._step(machine)
         self._arm()
 
-    def _machine_of(self, data: bytes | bytearray) -> Machine | None:
-        return self._by_nsi.get(bytes(data[:4])) or self._by_nsi.get(bytes(data[4:8]))
+    def _machine_of(self, data: bytes | bytearray, source: bytes) -> Machine | None:
+        known = self._by_nsi
+        sp = bytes(data[4:8])
+        return known.get(bytes(data[:4])) or known.get(sp) or known.get(sp + source)
 
     def _targets(self, sock: socket.socket, head: bytearray, source: bytes) -> list[Machine]:
         """The machines that get a datagram from `source` that begins with `head`."""
-        machine = self._machine_of(head)
+        machine = self._machine_of(head, source)
         owner = self._extra.get(sock)
         if machine is not None and owner in (None, machine):
             if owner is not None and len(self._via) < _VIA_MAX:

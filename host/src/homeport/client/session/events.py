@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from homeport_core.errors import HomeportError
+from homeport_core.stream import Stream
 
 from homeport.client.session.paths import Path
 
@@ -40,10 +41,18 @@ class Failed:
 
 
 @dataclass(frozen=True)
+class StreamChanged:
+    """Something happened to a stream: `changes` are the bits OPENED … ABORTED of `homeport_core.stream`."""
+
+    stream: Stream
+    changes: int
+
+
+@dataclass(frozen=True)
 class Closed:
     """The session is over; `error` is None when it was we who closed it. Always the last event."""
 
     error: HomeportError | None
 
 
-Event = Opened | PathChanged | Answered | Failed | Closed
+Event = Opened | PathChanged | Answered | Failed | StreamChanged | Closed

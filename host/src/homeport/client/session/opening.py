@@ -35,7 +35,7 @@ class Opening(Protocol):
 
     @property
     def nsis(self) -> tuple[bytes, ...]:
-        """The NSIs of this connection that no other connection of ours can have."""
+        """The NSIs of this connection that no other connection of ours can have, alone or with an endpoint behind."""
 
     @property
     def proves_path(self) -> bool:

@@ -87,7 +87,8 @@ class PskOpening:
 
     @property
     def nsis(self) -> tuple[bytes, ...]:
-        return (self.cp,)  # the device numbers its own connections: two devices may use the same
+        # The device numbers its own connections, two may use the same number; streams come under that alone.
+        return (self.cp, self.sp + self._path.endpoint) if self.sp else (self.cp,)
 
     def start(self, now_ms: int) -> None:
         self._give_up_at_ms = now_ms + GIVE_UP_MS

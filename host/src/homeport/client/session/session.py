@@ -33,7 +33,10 @@ from homeport_core.spec import (
     SUITE_NULL,
     TAG_FRAMING,
     TAG_RPC,
+    TAG_STREAM_FIRST,
+    TAG_STREAM_LAST,
 )
+from homeport_core.stream import Stream
 
 from homeport.client.session import frames
 from homeport.client.session.events import Closed, Event, Opened, PathChanged
@@ -42,6 +45,7 @@ from homeport.client.session.keepalive import RETRY_MS, SILENCE_MAX_MS, TRIES, K
 from homeport.client.session.opening import Opening, Rng
 from homeport.client.session.paths import Path
 from homeport.client.session.requests import Retry
+from homeport.client.session.streams import SessionStreams
 from homeport.errors import DeviceOffline
 
 COMMIT_RETRY_MS = 500
@@ -83,6 +87,7 @@ class Session:
         self._keep_alive = KeepAlive()
         self._exchange = Exchange(opening, rng, self._events)
         self._requests = self._exchange.requests
+        self._streams: SessionStreams | None = None  # made when the first stream is opened
         self._announced: Path | None = None  # the path that the user was told of
         self._features: int | None = None
         self._features_asked = 0
@@ -96,13 +101,13 @@ class Session:
         self.opening.start(now_ms)
         self._progress(now_ms)
 
-    def datagram(self, now_ms: int, data: bytes, source: bytes) -> None:
-        """Take a datagram from the endpoint `source` (6 bytes). Wrong ones are counted in `drops`."""
+    def datagram(self, now_ms: int, data: bytes | bytearray, source: bytes) -> None:
+        """Take a datagram from the endpoint `source` (6 bytes), in place. Wrong ones are counted in `drops`."""
         if self.state is State.CLOSED:
             return
         packet = Packet()
         try:
-            packet.decode_from(bytearray(data))
+            packet.decode_from(data if isinstance(data, bytearray) else bytearray(data))
             if packet.type == PT_DATA:
                 self._data(now_ms, packet, source)
             elif packet.type in (PT_U_CONNECT, PT_U_CONNECT_PSK, PT_U_VERIFY_PSK):
@@ -130,10 +135,11 @@ class Session:
             if self.state in (State.COMMITTING, State.OPEN):
                 self._out += [(packet, self._where()) for packet in repeats]
         self._progress(now_ms)
+        self._send_streams(now_ms)
 
     @property
     def nsis(self) -> tuple[bytes, ...]:
-        """The NSIs by which packets for this session are known, unique to it on our socket."""
+        """What packets for this session are known by, unique on our socket: NSIs, or an NSI and where it comes from."""
         return (self._requests.cp, *self.opening.nsis)
 
     @property
@@ -144,6 +150,8 @@ class Session:
         if self.state is State.CLOSING:
             return self._close_at_ms
         times = [self.opening.deadline_ms, self._requests.deadline_ms, self._keep_alive.deadline_ms]
+        if self._streams is not None and self.state is State.OPEN:
+            times.append(self._streams.deadline_ms)
         return min((time for time in times if time is not None), default=None)
 
     def datagrams(self) -> list[tuple[bytes, bytes]]:
@@ -154,7 +162,9 @@ class Session:
 
     def next_event(self) -> Event | None:
         """Take the oldest event, or None."""
-        return self._events.popleft() if self._events else None
+        if self._events:
+            return self._events.popleft()
+        return None if self._streams is None else self._streams.next_event()
 
     # What the user does
 
@@ -189,6 +199,22 @@ class Session:
         """Give a request up; there will be no event for it. Harmless when it is over."""
         self._requests.cancel(request_id)
 
+    def open_stream(self, now_ms: int) -> Stream:
+        """Open a stream; what happens to it comes as StreamChanged. Raises StateError, FullError.
+
+        After whatever is done with it: `wake_streams`.
+        """
+        if self.state not in (State.COMMITTING, State.OPEN):
+            raise StateError("the connection is not open")
+        if self._streams is None:
+            self._streams = SessionStreams(self.opening, self._rng)
+        return self._streams.open(now_ms, self._current())
+
+    def wake_streams(self, now_ms: int) -> None:
+        """Something was done with a stream, so that there may be packets to send."""
+        if self._streams is not None:
+            self._streams.wake(now_ms)
+
     def close(self, now_ms: int) -> None:
         """End the connection; the event Closed follows within 300 ms."""
         if self.state in (State.CLOSING, State.CLOSED):
@@ -206,7 +232,9 @@ class Session:
 
     def _data(self, now_ms: int, packet: Packet, source: bytes) -> None:
         context = self._context()
-        if context is None or packet.sp != self.opening.sp or not packet.flags & FL_RESPONSE or self.path is None:
+        is_stream = packet.tag is not None and TAG_STREAM_FIRST <= packet.tag <= TAG_STREAM_LAST
+        is_ours = is_stream or packet.flags & FL_RESPONSE  # streams know no questions and answers
+        if context is None or packet.sp != self.opening.sp or not is_ours or self.path is None:
             self.drops["unexpected"] += 1
             return
         if context.suite == SUITE_NULL and source != self.path.endpoint:
@@ -220,6 +248,9 @@ class Session:
                 self._keep_alive.heard(now_ms)
             elif authentic is None:
                 self.drops["replay"] += 1
+        elif is_stream and self._streams is not None:
+            if self._streams.take(now_ms, packet, context):
+                self._keep_alive.heard(now_ms)
         else:
             self.drops["tag"] += 1
 
@@ -282,6 +313,8 @@ class Session:
             self._ask_features()
         elif path != self._announced:
             self._requests.hurry(now_ms)
+            if self._streams is not None:
+                self._streams.path_changed(now_ms, path)
             self._events.append(PathChanged(path))
         self._announced = path
 
@@ -320,6 +353,10 @@ class Session:
         self.opening.out.clear()
         self._enter(State.CLOSED)
         self._exchange.fail_all(error or StateError("the connection was closed"))
+        if self._streams is not None:
+            self._streams.fail_all()
+            while (event := self._streams.next_event()) is not None:
+                self._events.append(event)
         self._events.append(Closed(error))
 
     def _continue_close(self, now_ms: int) -> None:
@@ -341,6 +378,11 @@ class Session:
         counter = self._keep_alive.send(now_ms, retry_ms)
         packet = frames.keep_alive(context, self._requests.cp, self.opening.sp, counter, self._rng(IV_LEN))
         self._out.append((packet, self._where()))
+
+    def _send_streams(self, now_ms: int) -> None:
+        context = self._context()
+        if self._streams is not None and context is not None and self.state is State.OPEN:
+            self._out += [(packet, self._where()) for packet in self._streams.send(now_ms, context)]
 
     def _ask_features(self) -> None:
         """Ask now and then until there is an answer; the reference device never gives one."""
