@@ -1,12 +1,16 @@
 """The model of the reference's streams, which other tests play against, is itself what the reference was seen to do:
 its answers and transcripts equal the recorded ones octet for octet."""
 
+import random
+
 import pytest
 import vector_files
 from homeport_core.crypto import AesContext, NullContext
 from reference_stream import PASS_MS, ReferencePeer
 from reference_stream_states import State
+from stream_ends import Reader, ReferenceEnd, ReferenceSide, Writer
 from stream_frames import BOTH, Block, Frame, Wire
+from stream_link import Link, World
 
 VECTORS = vector_files.load("vectors-stream.json")
 STIMULI = {entry["name"]: entry["steps"] for entry in VECTORS["device_stimulus_response"]}
@@ -289,3 +293,34 @@ def test_the_recorded_packets_go_through_the_codec_unchanged():
         assert writer.encode(frame) == octets, entry["id"]
         seen += 1
     assert seen >= 10
+
+
+# Goodput of the reference that was measured (streams 7.4): window, round trip, Mbit/s.
+MEASURED = ((4, 2, 15.0), (4, 10, 3.0), (20, 10, 18.7), (20, 100, 1.9), (100, 40, 21.8), (100, 100, 8.8))
+
+
+def goodput(window, rtt_ms, data, loss=0.0, seed=1):
+    """Mbit/s from one model to another."""
+    limits = Block(rx_win=window, tx_win=window)
+    left, right = (ReferenceEnd(ReferencePeer(Wire(), limits)) for _ in range(2))
+    world = World(left, right, Link(seed, rtt_ms / 2, loss=loss), Link(seed + 99, rtt_ms / 2, loss=loss))
+    world.applications["left"].append(Writer(ReferenceSide(left, left.peer.open()), data))
+    world.until(lambda: right.peer.opened)
+    reader = Reader(ReferenceSide(right, right.peer.opened[0]), data)
+    world.applications["right"].append(reader)
+    world.until(lambda: reader.at == len(data))
+    return len(data) * 8 / world.now_ms / 1000
+
+
+@pytest.mark.parametrize(("window", "rtt_ms", "measured"), MEASURED)
+def test_is_as_fast_as_measured(window, rtt_ms, measured):
+    data = random.Random(window).randbytes(1_500_000 if window > 4 else 300_000)
+    assert 0.85 * measured < goodput(window, rtt_ms, data) < 1.1 * measured
+
+
+def test_is_as_slow_under_loss_as_measured():
+    data = random.Random(1).randbytes(1_000_000)
+    medians = {loss: sorted(goodput(100, 50, data, loss, seed) for seed in range(5))[2] for loss in (0.01, 0.05, 0.10)}
+    assert 1.3 < medians[0.01] < 11.9
+    assert 0.7 < medians[0.05] < 1.3
+    assert 0.5 < medians[0.10] < 0.8
