@@ -43,6 +43,11 @@ FRAMING_CLOSE = const(3)
 # not know a framing command ignores it (core 5.8), so asking is harmless.
 FRAMING_FEATURES = const(0x48500001)
 FEATURE_REMEMBERS = const(0x00000001)  # runs a repeated request once, and answers it again
+FEATURE_KEYED = const(0x00000002)  # wants this user's end-to-end key before it does anything
+# Ours: both messages of the exchange that takes an introduced connection to end-to-end keys.
+FRAMING_END_TO_END = const(0x48500010)
+# Ours: how the id of an end-to-end key begins, to tell it from keys for local connections alone.
+KEY_ID_PREFIX = b"\x48\x50\xe2\x01"
 
 # Payload types (core 2)
 PL_SP_ID = const(0x31)
@@ -66,6 +71,7 @@ PL_ATTACH_STATS = const(0x46)
 PL_FP = const(0x4B)
 PL_PUSH = const(0x4C)
 PL_PUSH_DATA = const(0x4D)
+PL_STREAM_STATS = const(0x4E)
 PL_CONNECTION_INFO = const(0x50)
 PL_RANDOM = const(0x51)
 PL_KEY_ID = const(0x52)
@@ -134,6 +140,7 @@ AER_NO_QUERY_ID = const(11)
 STATS_CONNECTION_OPEN = const(1)
 STATS_CONNECTION_CLOSE = const(3)
 STATS_ATTACH_FAIL = const(7)
+STATS_STREAM_CLOSE = const(8)
 ATTACH_MALFORMED = const(1)
 ATTACH_DECRYPTION = const(3)
 ATTACH_TIMEOUT = const(4)

@@ -1,5 +1,6 @@
 """What a product decides about its stack: plain attributes with defaults, checked once when it is made."""
 
+from homeport_core.compat import MICROPYTHON
 from homeport_core.errors import ConfigError
 from homeport_core.spec import (
     DEVICE_ID_MAX,
@@ -23,7 +24,17 @@ _BLOCK_LEN = 16
 _ALIVE_LEN = 32
 _INVITE_LEN = 102
 _TEXTS = (("application_version", 64), ("url", 64), ("version_label", 32))
-_COUNTS = ("connections", "connections_per_source", "request_queue", "answers_kept", "replay_window", "events")
+_COUNTS = (
+    "connections",
+    "connections_per_source",
+    "request_queue",
+    "answers_kept",
+    "replay_window",
+    "events",
+    "streams",
+    "streams_per_client",
+    "stream_window",
+)
 
 # Loopback, the private networks and link-local addresses.
 PRIVATE_NETWORKS = (
@@ -74,6 +85,13 @@ class Config:
     replay_window = 128
     event_max = 224
     events = 4
+
+    # Streams, where the application offers any: slots in all and for one client, the largest segment in octets, and
+    # the windows both ways in segments.
+    streams = 4
+    streams_per_client = 8
+    stream_segment = 1247 if MICROPYTHON else 65000
+    stream_window = 4 if MICROPYTHON else 256
 
     # Features of the reference that can be left out. `tcp_fallback` says that the port offers that transport.
     client_names = True

@@ -43,7 +43,7 @@ class Framing:
             answer = bytes(packet.buf[off : off + _KEEP_ALIVE_LEN])
         elif command in (FRAMING_CLOSE, FRAMING_CLOSE_OLD):
             if fresh and connection.state == CONNECTED:
-                connection.close(now_ms)
+                self._stack.close(now_ms, connection)
             answer = _CLOSE_ANSWER
         elif command == FRAMING_FEATURES and connection.state != CLOSING:
             answer = _FEATURES_ANSWER if connection.seen is not None else _FEATURES_ANSWER_CLEAR

@@ -18,7 +18,7 @@ from homeport_device.randomness import random, require_random
 
 # Datagrams taken in one wake-up, so that a flood on one socket cannot hold up timers and the other socket.
 _BURST = const(64)
-_DATAGRAM_MAX = const(1501)
+_DATAGRAM_MAX = const(1500)
 _LOOK_UP_S = const(10)
 
 
@@ -35,6 +35,7 @@ class Port:
         self._timer = None
         self._stopped = None
         self._running = set()
+        self._datagram_max = _DATAGRAM_MAX + 1
 
     def now_ms(self) -> int:
         return time.monotonic_ns() // 1_000_000 % PERIOD
@@ -61,6 +62,9 @@ class Port:
             self._sockets[socket_index].sendto(memoryview(buf)[:n], _address(endpoint))
         except OSError:
             self.unsent += 1
+
+    def receive_up_to(self, size: int) -> None:
+        self._datagram_max = max(size, _DATAGRAM_MAX) + 1
 
     def local_endpoint(self) -> bytes:
         """The address by which packets leave for the internet; asking for it sends nothing."""
@@ -135,7 +139,7 @@ class Port:
         opened = self._sockets[index]
         for _ in range(_BURST):
             try:
-                data, address = opened.recvfrom(_DATAGRAM_MAX)
+                data, address = opened.recvfrom(self._datagram_max)
             except OSError:
                 return
             self._driver.datagram(index, data, socket.inet_aton(address[0]) + address[1].to_bytes(2, "big"))

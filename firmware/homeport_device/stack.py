@@ -33,12 +33,14 @@ from homeport_core.spec import (
     PT_U_VERIFY_PSK,
     TAG_FRAMING,
     TAG_RPC,
+    TAG_STREAM_FIRST,
+    TAG_STREAM_LAST,
 )
 
 from homeport_device.attach import Attach
 from homeport_device.connect import Connect
 from homeport_device.connection import CLOSING, CONNECTED, CONNECTING, FIRST_DATA, VERIFYING, Connections
-from homeport_device.drops import AUTH, MALFORMED, OFF, REASONS, SOURCE, STATE, UNKNOWN
+from homeport_device.drops import AUTH, MALFORMED, OFF, REASONS, SOURCE, STATE, TAKEN, UNKNOWN
 from homeport_device.event import Events
 from homeport_device.framing import Framing
 from homeport_device.local import Local
@@ -69,6 +71,7 @@ class Stack:
         self._local = Local(self)
         self._psk = Psk(self)
         self._tags = [(TAG_RPC, TAG_RPC, self.rpc), (TAG_FRAMING, TAG_FRAMING, Framing(self))]
+        self._streams = None
         self._rx = bytearray(config.packet_max)
         self._packet = Packet()
         self._remote_wanted = True
@@ -110,6 +113,14 @@ class Stack:
                 raise ConfigError("tag has a handler already", first)
         self._tags.append((first, last, handler))
 
+    def offer_streams(self, handler: object, packet_max: int) -> None:
+        """Give stream packets, up to `packet_max` octets long, to `handler`: see `streams.StreamTags`."""
+        self._streams = handler
+        if packet_max > len(self._rx):
+            self._rx = bytearray(packet_max)
+            self.output.writer.buf = bytearray(packet_max)
+            self.port.receive_up_to(packet_max)
+
     # Input
 
     def datagram(self, now_ms: int, socket: int, data: bytes, endpoint: bytes) -> None:
@@ -124,6 +135,8 @@ class Stack:
         self._now_ms = now_ms
         self._follow_switch(now_ms)
         self.attach.timeout(now_ms)
+        if self._streams is not None:
+            self._streams.timeout(now_ms)
         for connection in self.connections.slots:
             if connection is not None:
                 self._tick(now_ms, connection)
@@ -140,6 +153,8 @@ class Stack:
         if self._remote_wanted_now() == self.output.silent:
             return self._now_ms
         deadline = self.attach.deadline_ms
+        if self._streams is not None:
+            deadline = _sooner(deadline, self._streams.deadline_ms)
         for connection in self.connections.slots:
             if connection is not None:
                 deadline = _sooner(deadline, connection.deadline_ms)
@@ -166,6 +181,12 @@ class Stack:
         connection.traffic.count_sent(n)
         self.output.send_copy(connection.socket, connection.peer, buf, n)
 
+    def close(self, now_ms: int, connection: object) -> None:
+        """The peer closes the connection: its streams are reset, and it lingers."""
+        if self._streams is not None:
+            self._streams.closing(now_ms, connection)
+        connection.close(now_ms)
+
     def release(self, now_ms: int, connection: object) -> None:
         """Free a connection: pending requests are dropped, handlers and application told."""
         if connection not in self.connections.slots:
@@ -173,6 +194,8 @@ class Stack:
         self.connections.remove(connection)
         for _, _, handler in self._tags:
             handler.closed(connection)
+        if self._streams is not None:
+            self._streams.closed(now_ms, connection)
         if connection.state in (CONNECTED, CLOSING):
             self.app.closed(connection)
             self.reports.connection_closed(now_ms, connection, self.attach)
@@ -247,24 +270,38 @@ class Stack:
         # Local connections stay at the local socket; without keys, an address is all that tells a client.
         if connection.is_local and (socket != LOCAL or not connection.is_psk and source != connection.peer):
             return SOURCE
+        tag = TAG_RPC if packet.tag is None else packet.tag
+        is_stream = self._streams is not None and TAG_STREAM_FIRST <= tag <= TAG_STREAM_LAST
         try:
             connection.context.verify(packet)
-            fresh = connection.seen is None or not connection.seen.seen(packet.mac())
+            fresh = not is_stream and (connection.seen is None or not connection.seen.seen(packet.mac()))
             off, n = connection.context.decrypt_in_place(packet)
         except AuthError:
             return AUTH
+        if is_stream:
+            return self._take_stream(now_ms, connection, off, n, socket, source)
         if fresh:
-            self._follow_peer(now_ms, connection, packet, socket, source)
+            if connection.seen is not None:
+                connection.seen.add(packet.mac())
+            self._follow_peer(now_ms, connection, socket, source)
             connection.traffic.count_received(n)
-        tag = TAG_RPC if packet.tag is None else packet.tag
         for first, last, handler in self._tags:
             if first <= tag <= last:
                 return handler.data(now_ms, connection, packet, off, n, fresh)
         return UNKNOWN
 
-    def _follow_peer(self, now_ms: int, connection: object, packet: object, socket: int, source: bytes) -> None:
-        if connection.seen is not None:
-            connection.seen.add(packet.mac())
+    def _take_stream(self, now_ms: int, connection: object, off: int, n: int, socket: int, source: bytes) -> int:
+        """A stream packet: its handler tells news from repeats, and only news move the peer."""
+        reason = self._streams.data(now_ms, connection, self._packet, off, n)
+        if reason == TAKEN:
+            self._follow_peer(now_ms, connection, socket, source)
+        connection.traffic.count_received(n)
+        self._streams.answer(now_ms, connection)
+        return reason
+
+    def _follow_peer(self, now_ms: int, connection: object, socket: int, source: bytes) -> None:
+        if self._streams is not None and (source != connection.peer or socket != connection.socket):
+            self._streams.moved(now_ms, connection)
         connection.socket = socket
         connection.peer = source
         if connection.state == CONNECTING:

@@ -17,11 +17,13 @@ from homeport_core.spec import (
     PL_RENDEZVOUS_STATS,
     PL_SP_ID,
     PL_STATS,
+    PL_STREAM_STATS,
     PL_VERSION,
     PT_STATS,
     STATS_ATTACH_FAIL,
     STATS_CONNECTION_CLOSE,
     STATS_CONNECTION_OPEN,
+    STATS_STREAM_CLOSE,
 )
 
 from homeport_device.identity import version_payload
@@ -73,6 +75,15 @@ class Reports:
         if not self._wants(connection):
             return
         self._begin(STATS_CONNECTION_CLOSE, connection.nsi, connection)
+        self._finish(now_ms, connection, attach)
+
+    def stream_closed(self, now_ms: int, connection: object, stream: object, attach: object) -> None:
+        """A stream of a remote connection is closed or aborted; to the GSP (streams 4)."""
+        if not self._wants(connection):
+            return
+        self._begin(STATS_STREAM_CLOSE, connection.nsi, None)
+        items = [(kind, value.to_bytes(size, "big")) for kind, size, value in stream.statistics()]
+        self._output.writer.add(PL_STREAM_STATS, build_items(items))
         self._finish(now_ms, connection, attach)
 
     def _wants(self, connection: object) -> bool:

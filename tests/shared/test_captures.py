@@ -32,7 +32,7 @@ CODECS = {
     spec.PL_WINDOW: (catalogue.parse_window, catalogue.build_window),
     spec.PL_SACK: (catalogue.parse_sack, catalogue.build_sack),
     spec.PL_STATS: (catalogue.parse_stats, catalogue.build_stats),
-    catalogue.PL_STREAM_STATS: (payloads.parse_items, payloads.build_items),
+    spec.PL_STREAM_STATS: (payloads.parse_items, payloads.build_items),
     catalogue.PL_VERIFY: (catalogue.parse_verify, None),
     # their data are octets without structure, and CRYPTO belongs to the suites
     spec.PL_NONCE: (same, same),

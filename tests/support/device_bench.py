@@ -77,6 +77,9 @@ class FakePort:
     def reopen(self) -> None:
         self.reopened += 1
 
+    def receive_up_to(self, size: int) -> None:
+        self.longest = size
+
     def local_endpoint(self) -> bytes:
         return b"\x00\x00\x00\x00\xc3\x50"
 

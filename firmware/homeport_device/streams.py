@@ -1,0 +1,185 @@
+"""Streams on a device: handler of the tags 0x1000 to 0x1fff (specification, streams 1 to 4).
+
+Each connection that uses streams has a stream machine of its own (`homeport_core.streams`); what clients ask for on
+their streams is the business of `services`. There are `streams` slots in all and `streams_per_client` for one client.
+On MicroPython a stream's memory is reserved when it is accepted, so that nothing grows while it runs.
+
+Stream packets would flush the memory of MACs, and the stream machine knows by itself what is new to it: so the peer's
+address follows only a packet that advanced something. A SYN alone is looked up in that memory, for an old one must
+not open a stream again.
+"""
+
+from homeport_core import ticks
+from homeport_core.compat import MICROPYTHON, const
+from homeport_core.errors import ConfigError
+from homeport_core.spec import PL_SACK, PL_WINDOW, PT_DATA
+from homeport_core.stream import ABORTED, CLOSED
+from homeport_core.stream_wire import NEWS, OLD
+from homeport_core.streams import StreamLimits, Streams
+
+from homeport_device.config import sealed_len
+from homeport_device.connection import CLOSING
+from homeport_device.drops import REPLAY, STATE, TAKEN, UNKNOWN
+
+# Header, tag and NSI.co are in `sealed_len`; WINDOW with its payload header, and SACK with four ranges.
+_WINDOW_LEN = const(20)
+_SACK_LEN = const(36)
+
+
+def packet_len(segment: int) -> int:
+    """The most octets a stream packet can have that carries a full segment."""
+    return sealed_len(segment) + _WINDOW_LEN + _SACK_LEN
+
+
+class Entry:
+    """One connection's streams."""
+
+    __slots__ = ("connection", "streams")
+
+    def __init__(self, connection: object, streams: Streams) -> None:
+        self.connection = connection
+        self.streams = streams
+
+
+class StreamTags:
+    """All streams of a device. `services` is told what happens on them."""
+
+    def __init__(self, stack: object, services: object) -> None:
+        config = stack.config
+        self._stack = stack
+        self._services = services
+        self._slots = config.streams
+        self._per_client = min(config.streams, config.streams_per_client)
+        self._limits = StreamLimits(
+            config.stream_segment, config.stream_window, config.stream_window, self._per_client, fixed=MICROPYTHON
+        )
+        self._entries = []
+        self._taking = None  # (connection, packet) while `take` works
+        packet_max = packet_len(config.stream_segment)
+        if MICROPYTHON and packet_max > config.packet_max:
+            raise ConfigError("stream_segment does not fit packet_max", packet_max)
+        stack.offer_streams(self, packet_max)
+
+    # What the stack asks
+
+    def data(self, now_ms: int, connection: object, packet: object, off: int, n: int) -> int:
+        """One verified packet with the plaintext `packet.buf[off : off + n]`; TAKEN only for news."""
+        if connection.state == CLOSING:
+            return STATE
+        entry = self._find(connection)
+        if entry is None:
+            entry = Entry(connection, Streams(self._stack.rng, self._limits, False, self._admit))
+            self._entries.append(entry)
+        self._taking = (connection, packet)
+        result = entry.streams.take(now_ms, packet, off, n)
+        self._taking = None
+        if result == NEWS:
+            connection.restart_timer(now_ms)
+            return TAKEN
+        return REPLAY if result == OLD else UNKNOWN
+
+    def answer(self, now_ms: int, connection: object) -> None:
+        """Send what the packet in work gave rise to; the peer's address is up to date now."""
+        self.flush(now_ms, connection)
+
+    def moved(self, now_ms: int, connection: object) -> None:
+        """The peer has another address."""
+        entry = self._find(connection)
+        if entry is not None:
+            entry.streams.path_changed(now_ms)
+
+    def closing(self, now_ms: int, connection: object) -> None:
+        """The peer closes the connection: each stream is reset (streams 2.9)."""
+        entry = self._find(connection)
+        if entry is not None:
+            entry.streams.reset_all(now_ms)
+            self._work(now_ms, entry)
+
+    def closed(self, now_ms: int, connection: object) -> None:
+        """The connection is gone: its streams end without a packet."""
+        entry = self._find(connection)
+        if entry is not None:
+            entry.streams.fail_all()
+            self._tell(now_ms, entry)
+            self._entries.remove(entry)
+
+    @property
+    def deadline_ms(self) -> int | None:
+        """When to call `timeout`."""
+        deadline = self._services.deadline_ms
+        for entry in self._entries:
+            due = entry.streams.deadline_ms
+            if deadline is None or (due is not None and ticks.diff(due, deadline) < 0):
+                deadline = due
+        return deadline
+
+    def timeout(self, now_ms: int) -> None:
+        """Do what is due."""
+        self._services.timeout(now_ms)
+        for entry in self._entries:
+            due = entry.streams.deadline_ms
+            if due is not None and ticks.diff(now_ms, due) >= 0:
+                entry.streams.timeout(now_ms)
+                self._work(now_ms, entry)
+
+    # What services ask
+
+    def flush(self, now_ms: int, connection: object) -> None:
+        """Something was read, written, closed or released on a stream of this connection."""
+        entry = self._find(connection)
+        if entry is not None:
+            self._work(now_ms, entry)
+
+    # Steps
+
+    def _find(self, connection: object) -> Entry | None:
+        for entry in self._entries:
+            if entry.connection is connection:
+                return entry
+        return None
+
+    def _admit(self) -> bool:
+        """Whether the SYN in work may have a slot."""
+        connection, packet = self._taking
+        total = of_client = 0
+        for entry in self._entries:
+            used = entry.streams.used
+            total += used
+            if entry.connection is connection or (
+                connection.fingerprint is not None and entry.connection.fingerprint == connection.fingerprint
+            ):
+                of_client += used
+        if total >= self._slots or of_client >= self._per_client:
+            return False
+        if connection.seen is not None:
+            mac = packet.mac()
+            if connection.seen.seen(mac):
+                return False
+            connection.seen.add(mac)
+        return True
+
+    def _work(self, now_ms: int, entry: Entry) -> None:
+        """Let services do what they can, then send; and again, for sending makes room."""
+        streams = entry.streams
+        self._tell(now_ms, entry)
+        while streams.poll(now_ms):
+            self._send(entry.connection, streams)
+        self._tell(now_ms, entry)
+
+    def _tell(self, now_ms: int, entry: Entry) -> None:
+        stream = entry.streams.next_changed()
+        while stream is not None:
+            changes = stream.take_changes()
+            if changes & (CLOSED | ABORTED):
+                stack = self._stack
+                stack.reports.stream_closed(now_ms, entry.connection, stream, stack.attach)
+            self._services.changed(now_ms, entry.connection, stream, changes)
+            stream = entry.streams.next_changed()
+
+    def _send(self, connection: object, streams: Streams) -> None:
+        writer = self._stack.output.writer
+        writer.begin(PT_DATA, connection.nsi, tag=streams.tag)
+        writer.add(PL_WINDOW, streams.window)
+        if len(streams.sack):
+            writer.add(PL_SACK, streams.sack)
+        self._stack.send_data(connection, streams.data)
