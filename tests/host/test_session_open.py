@@ -211,7 +211,7 @@ def test_giving_up_after_the_second_message_aborts_the_attempt():
 def test_an_introduced_connection_prefers_the_private_endpoint():
     world = World()
     session = world.introduce()
-    assert world.until_open() is PathKind.DIRECT
+    assert world.until_settled() is PathKind.DIRECT
     assert session.path.endpoint == DEVICE_PRIVATE
 
 
@@ -219,25 +219,18 @@ def test_an_introduced_connection_takes_the_global_endpoint_when_the_private_is_
     world = World()
     world.unreachable.add(DEVICE_PRIVATE)
     session = world.introduce()
-    assert world.until_open() is PathKind.DIRECT
+    assert world.until_settled() is PathKind.DIRECT
     assert session.path.endpoint == DEVICE_GLOBAL
 
 
-def test_without_rendezvous_answers_the_relay_is_used_after_two_seconds():
-    world = World()
-    world.unreachable.update((DEVICE_PRIVATE, DEVICE_GLOBAL))
-    started = world.now
-    world.introduce()
-    assert world.until_open() is PathKind.RELAY
-    assert 2_000 <= world.now - started < 2_200
-
-
-def test_nothing_goes_through_the_relay_while_a_direct_path_is_looked_for():
-    world = World()
-    world.introduce()
-    world.until_open()
-    world.run(30_000)
-    assert GSP not in {to for _, _, to in world.sent}
+def test_the_relay_is_used_after_one_round_trip_whether_or_not_a_direct_path_comes():
+    for unreachable in (set(), {DEVICE_PRIVATE, DEVICE_GLOBAL}):
+        world = World()
+        world.unreachable.update(unreachable)
+        started = world.now
+        world.introduce()
+        assert world.until_open() is PathKind.RELAY
+        assert world.now - started == 2 * world.latency_ms
 
 
 def test_relay_alone_sends_no_rendezvous():
@@ -257,17 +250,24 @@ def test_direct_alone_fails_after_five_seconds_and_says_what_was_tried():
     assert error.next_step
 
 
-def test_a_direct_path_that_carries_no_authentic_packet_is_left_for_the_relay():
+def test_a_direct_path_that_carries_no_authentic_packet_is_not_used():
     world = World()
     world.endpoints.discard(DEVICE_PRIVATE)
     world.endpoints.discard(DEVICE_GLOBAL)
     session = world.introduce()
     fake = encode(PT_U_CONNECT, [(PL_EP, CLIENT)], sp=NSI, seq=2)
     world.inject(fake, STRANGER)
-    assert world.until_open() is PathKind.RELAY
-    assert ("direct", "no echo of 3 keep-alives") in [
-        (str(path.kind), why) for path, why in session.opening.candidates.attempts
-    ]
+    world.run(30_000)
+    assert session.state is State.OPEN
+    assert [event.path.kind for event in world.events] == [PathKind.RELAY]
+
+
+def test_a_direct_path_that_carries_no_authentic_packet_is_given_up_and_told():
+    world = World()
+    world.endpoints.clear()
+    world.introduce(PathKind.DIRECT)
+    world.inject(encode(PT_U_CONNECT, [(PL_EP, CLIENT)], sp=NSI, seq=2), STRANGER)
+    assert world.until_open().attempts == [("direct", "no echo of 6 keep-alives")]
 
 
 def test_when_nothing_works_all_attempts_are_told():

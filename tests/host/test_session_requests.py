@@ -38,7 +38,7 @@ def opened(device=None, **network):
     """An open introduced session on a network that is good until the test says otherwise."""
     world = World(device)
     world.introduce()
-    world.until_open()
+    world.until_settled()
     for name, value in network.items():
         setattr(world, name, value)
     return world

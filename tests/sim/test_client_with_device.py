@@ -101,7 +101,7 @@ ECHOES = [(QUERY_ECHO, bytes((n,))) for n in range(24)]
 def test_an_introduced_connection_opens_on_the_path_that_was_asked_for(kinds, start_ms):
     world = StackWorld(start_ms)
     world.introduce_both(*kinds)
-    assert world.until_open() is kinds[0]
+    assert world.until_settled() is kinds[0]
     assert answers(world, ECHOES[:3]) == [b"\x00", b"\x01", b"\x02"]
 
 
@@ -170,7 +170,7 @@ def test_an_asynchronous_query_is_answered_when_the_device_is_done():
 def test_a_direct_connection_moves_to_the_relay_and_the_device_follows():
     world = StackWorld()
     world.introduce_both(PathKind.DIRECT, PathKind.RELAY)
-    assert world.until_open() is PathKind.DIRECT
+    assert world.until_settled() is PathKind.DIRECT
     world.run(3_000)
     world.unreachable.add(DEVICE_GLOBAL)
     world.until(lambda: world.session.path.kind is PathKind.RELAY and world.session.state is State.OPEN)

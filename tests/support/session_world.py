@@ -287,6 +287,13 @@ class World:
         opened = [event.path.kind for event in self.events if isinstance(event, Opened | PathChanged)]
         return opened[-1] if opened else self.error
 
+    def until_settled(self):
+        """Let time pass until the session is open and has had the time to find a better path; returns its kind."""
+        self.until_open()
+        self.run(200)
+        assert self.session.state is State.OPEN, self.events
+        return self.session.path.kind
+
     @property
     def error(self):
         """What the session closed with."""

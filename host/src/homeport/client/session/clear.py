@@ -71,10 +71,7 @@ class ClearOpening:
             return
         if nsi and nsi != NSI_ZERO:
             self.sp = nsi  # a device that does not take our NSI says which one it uses
-        self.candidates.add(self._path, 0)
-
-    def choose(self, now_ms: int, current: Path | None) -> Path | None:
-        return self.candidates.best() if current is None else None
+        self.candidates.add(self._path, 0, now_ms)
 
     def abandon(self, now_ms: int) -> None:
         if self.deadline_ms is not None and self.context is not None:

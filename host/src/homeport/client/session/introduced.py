@@ -1,8 +1,7 @@
 """A connection that the basestation introduced: keys are there, the way is to be found (specification, core 10.3).
 
-A direct path is preferred, a private one over a global one; the relay is used when none was found soon enough, and
-left again when one is found late. Nothing is sent through the relay before it is chosen: the device stops looking
-for a direct path as soon as it gets data (core 5.5).
+The relay is there from the beginning, so it is asked first, while both ends look for a direct path; a private endpoint
+is preferred to a global one. Where UDP does not get through, the relay is reached through the gate's WebSocket.
 """
 
 from __future__ import annotations
@@ -15,14 +14,14 @@ from homeport_core.packet import Context, Packet
 from homeport_core.spec import FL_RESPONSE, PT_U_CONNECT
 
 from homeport.client.session.opening import Rng, random_nsi
-from homeport.client.session.paths import Candidates, Path, PathKind
+from homeport.client.session.paths import GATE_ENDPOINT, Candidates, Path, PathKind
 from homeport.client.session.rendezvous import DURATION_MS, Rendezvous, usable
 from homeport.errors import ConnectFailed
 
-RELAY_AFTER_MS = 2_000  # the shorter end of core 10.3: whoever can be reached directly answers within a second
+TLS_AFTER_MS = 1_000  # UDP has had three tries then
 PRIVATE_GRACE_MS = 50  # what the private endpoint may come later than the global one and still be chosen
 
-_RANK_PRIVATE, _RANK_GLOBAL, _RANK_RELAY = range(3)
+_RANK_PRIVATE, _RANK_GLOBAL, _RANK_RELAY, _RANK_TLS = range(4)
 
 
 @dataclass(frozen=True)
@@ -38,96 +37,94 @@ class Introduction:
 
 
 class IntroducedOpening:
-    """Finds the path for an introduced connection; `kinds` says which are allowed (direct, relay or both)."""
+    """Finds paths for an introduced connection; `kinds` says which are allowed (direct, relay, tls).
+
+    `has_udp` is false when the basestation is known not to be reachable by UDP.
+    """
 
     proves_path = False
     remembers = False
 
-    def __init__(self, introduction: Introduction, kinds: frozenset[PathKind], rng: Rng) -> None:
+    def __init__(self, introduction: Introduction, kinds: frozenset[PathKind], rng: Rng, has_udp: bool = True) -> None:
         self.cp = random_nsi(rng)
         self.sp = introduction.nsi
         self.context: Context | None = AesContext(introduction.key, True)
         self.candidates = Candidates()
         self.out: list[tuple[bytes, bytes]] = []
-        self.error: HomeportError | None = None
-        self._direct = PathKind.DIRECT in kinds
-        self._relay = Path(PathKind.RELAY, introduction.gsp) if PathKind.RELAY in kinds else None
+        self._kinds = kinds
+        self._has_udp = has_udp
+        self._gsp = introduction.gsp
         self._private = introduction.device_private
-        self._await_private = usable(self._private) and self._private != introduction.device_global
+        self._prefer_private_until_ms: int | None = None
         self._rendezvous = Rendezvous(
             self.cp, self.sp, introduction.device_private, introduction.device_global, introduction.device_nat
         )
-        self._relay_at_ms: int | None = None
-        self._choose_at_ms: int | None = None
 
     @property
     def deadline_ms(self) -> int | None:
-        times = (self._rendezvous.deadline_ms, self._relay_at_ms, self._choose_at_ms)
-        return min((time for time in times if time is not None), default=None)
+        return self._rendezvous.deadline_ms
 
     @property
     def nsis(self) -> tuple[bytes, ...]:
         return (self.cp, self.sp)
 
-    def start(self, now_ms: int) -> None:
-        if self._direct:
-            self._rendezvous.start(now_ms)
-            self._drain()
-        if self._relay is not None:
-            self._relay_at_ms = now_ms + RELAY_AFTER_MS if self._direct else now_ms
-            self.timeout(now_ms)
+    @property
+    def searches(self) -> bool:
+        """Whether a direct path is allowed."""
+        return PathKind.DIRECT in self._kinds
 
-    def timeout(self, now_ms: int) -> None:
-        self._rendezvous.timeout(now_ms)
-        self._drain()
-        if self._choose_at_ms is not None and now_ms >= self._choose_at_ms:
-            self._choose_at_ms = None
-        if self._relay is not None and self._relay_at_ms is not None and now_ms >= self._relay_at_ms:
-            self._relay_at_ms = None
-            self.candidates.add(self._relay, _RANK_RELAY)
-
-    def packet(self, now_ms: int, packet: Packet, source: bytes) -> None:
-        if packet.type != PT_U_CONNECT or packet.flags & FL_RESPONSE or packet.sp != self.sp:
-            raise MalformedError("not a rendezvous packet")
-        if not self._direct:
-            return
-        concluded = self._rendezvous.packet(packet, source)
-        self._drain()
-        if concluded:
-            private = source == self._private
-            self.candidates.add(Path(PathKind.DIRECT, source), _RANK_PRIVATE if private else _RANK_GLOBAL)
-            if private:
-                self._choose_at_ms = None
-            elif self._await_private:
-                self._choose_at_ms = now_ms + PRIVATE_GRACE_MS
-            self._await_private = False
-
-    def choose(self, now_ms: int, current: Path | None) -> Path | None:
-        if self._choose_at_ms is not None:
-            return None  # a private endpoint may still answer
-        best = self.candidates.best()
-        if best is None:
-            self._judge()
-        elif current is None or (current.kind is PathKind.RELAY and best.kind is PathKind.DIRECT):
-            return best
-        return None
-
-    def abandon(self, now_ms: int) -> None:
-        self._rendezvous.stop()
-        self._relay_at_ms = self._choose_at_ms = None
-
-    def _judge(self) -> None:
-        """Set `error` when nothing is left to try and nothing can come."""
-        if self._rendezvous.active or self._relay_at_ms is not None:
-            return
+    @property
+    def error(self) -> HomeportError | None:
+        if self._rendezvous.active:
+            return None
         attempts = [(str(path.kind), why) for path, why in self.candidates.attempts]
-        if self._direct and not self._rendezvous.concluded:
+        if self.searches and not self._rendezvous.concluded:
             attempts.insert(0, ("direct", f"no answer to rendezvous within {DURATION_MS // 1000} s"))
-        self.error = ConnectFailed(
+        return ConnectFailed(
             "no path to the device works: " + "; ".join(f"{path}: {why}" for path, why in attempts),
             attempts,
             "allow outgoing UDP to the basestation, or use --path auto",
         )
+
+    def start(self, now_ms: int) -> None:
+        if PathKind.RELAY in self._kinds:
+            self.candidates.add(Path(PathKind.RELAY, self._gsp), _RANK_RELAY, now_ms)
+        if PathKind.TLS in self._kinds:
+            is_last = self._has_udp and len(self._kinds) > 1
+            self.candidates.add(
+                Path(PathKind.TLS, GATE_ENDPOINT), _RANK_TLS, now_ms + TLS_AFTER_MS if is_last else now_ms
+            )
+        if self.searches:
+            self._rendezvous.start(now_ms)
+            self._drain()
+
+    def timeout(self, now_ms: int) -> None:
+        self._rendezvous.timeout(now_ms)
+        self._drain()
+
+    def packet(self, now_ms: int, packet: Packet, source: bytes) -> None:
+        if packet.type != PT_U_CONNECT or packet.flags & FL_RESPONSE or packet.sp != self.sp:
+            raise MalformedError("not a rendezvous packet")
+        if not self.searches:
+            return
+        concluded = self._rendezvous.packet(packet, source)
+        self._drain()
+        if concluded:
+            self._offer(now_ms, source)
+
+    def abandon(self, now_ms: int) -> None:
+        self._rendezvous.stop()
+
+    def _offer(self, now_ms: int, source: bytes) -> None:
+        """`source` has been heard by, and hears, us."""
+        if self._prefer_private_until_ms is None:
+            grace_ms = PRIVATE_GRACE_MS if usable(self._private) else 0
+            self._prefer_private_until_ms = now_ms + grace_ms
+        path = Path(PathKind.DIRECT, source)
+        if source == self._private:
+            self.candidates.add(path, _RANK_PRIVATE, now_ms)
+        else:
+            self.candidates.add(path, _RANK_GLOBAL, max(now_ms, self._prefer_private_until_ms))
 
     def _drain(self) -> None:
         self.out += self._rendezvous.out

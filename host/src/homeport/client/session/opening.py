@@ -12,7 +12,7 @@ from typing import Protocol
 from homeport_core.errors import HomeportError
 from homeport_core.packet import Context, Packet
 
-from homeport.client.session.paths import Candidates, Path
+from homeport.client.session.paths import Candidates
 
 Rng = Callable[[int], bytes]
 
@@ -31,7 +31,10 @@ class Opening(Protocol):
     context: Context | None
     candidates: Candidates
     out: list[tuple[bytes, bytes]]  # (datagram, endpoint) to send; the session drains it
-    error: HomeportError | None  # set when no candidate is left and none will come
+
+    @property
+    def error(self) -> HomeportError | None:
+        """Why there is no path, once none will come any more; asked when no candidate is left."""
 
     @property
     def nsis(self) -> tuple[bytes, ...]:
@@ -57,9 +60,6 @@ class Opening(Protocol):
 
     def timeout(self, now_ms: int) -> None:
         """The deadline has come."""
-
-    def choose(self, now_ms: int, current: Path | None) -> Path | None:
-        """The path to use now, if there is one better than `current`."""
 
     def abandon(self, now_ms: int) -> None:
         """The session is given up before it was open."""

@@ -118,10 +118,7 @@ class PskOpening:
             if code == NOTIFY_OK:
                 self._state = _State.DONE
                 self.deadline_ms = None
-                self.candidates.add(self._path, 0)
-
-    def choose(self, now_ms: int, current: Path | None) -> Path | None:
-        return self.candidates.best() if current is None else None
+                self.candidates.add(self._path, 0, now_ms)
 
     def abandon(self, now_ms: int) -> None:
         self.deadline_ms = None

@@ -45,7 +45,7 @@ def guessed_ports(base: int) -> Iterator[int]:
 
 
 class Rendezvous:
-    """One rendezvous from our side: what to send when, and the endpoints that have answered (`concluded`)."""
+    """One rendezvous from our side: what to send when, and whether any endpoint has answered (`concluded`)."""
 
     def __init__(self, cp: bytes, sp: bytes, private: bytes, global_: bytes, device_nat: int) -> None:
         self._cp = cp
@@ -59,7 +59,7 @@ class Rendezvous:
         self._end_ms = 0
         self._round = 0
         self._answers_left = MAX_ANSWERS
-        self.concluded: list[bytes] = []
+        self.concluded = False
         self.out: list[tuple[bytes, bytes]] = []
 
     @property
@@ -104,7 +104,7 @@ class Rendezvous:
             self._next_extended_ms = min(now_ms + _EXTENDED_PERIOD_MS, self._end_ms)
 
     def packet(self, packet: Packet, source: bytes) -> bool:
-        """Take a rendezvous packet; whether it concluded a path. Raises MalformedError."""
+        """Take a rendezvous packet; whether it shows that packets pass both ways. Raises MalformedError."""
         own = packet.get(PL_EP)
         if packet.first != PL_EP or own is None or len(own) != ENDPOINT_LEN or packet.seq > 2:
             raise MalformedError("not a rendezvous packet")
@@ -112,9 +112,9 @@ class Rendezvous:
             self._answers_left -= 1
             answer = frames.rendezvous(self._cp, self._sp, packet.seq + 1, source, own, PERIOD_MS)
             self.out.append((answer, source))
-        if packet.seq == 0 or source in self.concluded:
+        if packet.seq == 0:
             return False
-        self.concluded.append(source)
+        self.concluded = True
         return True
 
     def _send(self, seq: int, endpoint: bytes) -> None:

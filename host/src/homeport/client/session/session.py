@@ -1,9 +1,9 @@
 """One connection to one device, sans I/O: from the first packet to the last (specification, core 5, 6, 7 and 10).
 
-    OPENING     the opening (clear, PSK or introduced) talks to the device until it offers a path
-    COMMITTING  a keep-alive goes out on that path; its verified echo proves the path and makes the device use it
-    OPEN        requests flow; a keep-alive each 5 s; a dead or a better path leads back to COMMITTING
-    CLOSING     command 3 has been sent; the echo, or 300 ms, ends it
+    OPENING   the opening (clear, PSK or introduced) offers paths, keep-alives ask on them; the first echo proves one
+    OPEN      requests flow over the path in use, which changes when a better one proves itself (see `steering`)
+    LOST      the path in use has fallen silent; all are asked, and the first that answers leads back to OPEN
+    CLOSING   command 3 has been sent; the echo, or 300 ms, ends it
     CLOSED
 
 Replays need no memory here: an answer counts only while a request with its NSI.cp and seq is in flight, an echo only
@@ -41,14 +41,13 @@ from homeport_core.stream import Stream
 from homeport.client.session import frames
 from homeport.client.session.events import Closed, Event, Opened, PathChanged
 from homeport.client.session.exchange import Exchange
-from homeport.client.session.keepalive import RETRY_MS, SILENCE_MAX_MS, TRIES, KeepAlive
 from homeport.client.session.opening import Opening, Rng
 from homeport.client.session.paths import Path
 from homeport.client.session.requests import Retry
+from homeport.client.session.steering import Steering
 from homeport.client.session.streams import SessionStreams
 from homeport.errors import DeviceOffline
 
-COMMIT_RETRY_MS = 500
 CLOSE_RETRY_MS = 100
 CLOSE_TRIES = 3
 FEATURES_TRIES = 3
@@ -58,16 +57,16 @@ class State(Enum):
     """See the module."""
 
     OPENING = auto()
-    COMMITTING = auto()
     OPEN = auto()
+    LOST = auto()
     CLOSING = auto()
     CLOSED = auto()
 
 
 TRANSITIONS = {
-    State.OPENING: {State.COMMITTING, State.OPEN, State.CLOSED},
-    State.COMMITTING: {State.COMMITTING, State.OPEN, State.OPENING, State.CLOSING, State.CLOSED},
-    State.OPEN: {State.COMMITTING, State.CLOSING, State.CLOSED},
+    State.OPENING: {State.OPEN, State.CLOSED},
+    State.OPEN: {State.LOST, State.CLOSING, State.CLOSED},
+    State.LOST: {State.OPEN, State.CLOSING, State.CLOSED},
     State.CLOSING: {State.CLOSED},
     State.CLOSED: set[State](),
 }
@@ -79,12 +78,11 @@ class Session:
     def __init__(self, opening: Opening, rng: Rng) -> None:
         self.opening = opening
         self.state = State.OPENING
-        self.path: Path | None = None
         self.drops: Counter[str] = Counter()
         self._rng = rng
         self._events: deque[Event] = deque()
         self._out: list[tuple[bytes, bytes]] = []
-        self._keep_alive = KeepAlive()
+        self._steering = Steering(opening.candidates)
         self._exchange = Exchange(opening, rng, self._events)
         self._requests = self._exchange.requests
         self._streams: SessionStreams | None = None  # made when the first stream is opened
@@ -126,13 +124,13 @@ class Session:
         self._exchange.expire(now_ms)
         if self.state is State.CLOSING:
             self._continue_close(now_ms)
-        elif self.state in (State.COMMITTING, State.OPEN):
+        elif self.state in (State.OPEN, State.LOST):
             repeats = self._requests.due(now_ms)
             if repeats:
-                self._keep_alive.doubt(now_ms)
+                self._steering.doubt(now_ms)
             # Before the repeats: it is also what tells the relay of our new address.
-            self._continue_keep_alive(now_ms)
-            if self.state in (State.COMMITTING, State.OPEN):
+            self._steer(now_ms)
+            if self.state in (State.OPEN, State.LOST):
                 self._out += [(packet, self._where()) for packet in repeats]
         self._progress(now_ms)
         self._send_streams(now_ms)
@@ -149,7 +147,7 @@ class Session:
             return None
         if self.state is State.CLOSING:
             return self._close_at_ms
-        times = [self.opening.deadline_ms, self._requests.deadline_ms, self._keep_alive.deadline_ms]
+        times = [self.opening.deadline_ms, self._requests.deadline_ms, self._steering.deadline_ms]
         if self._streams is not None and self.state is State.OPEN:
             times.append(self._streams.deadline_ms)
         return min((time for time in times if time is not None), default=None)
@@ -169,9 +167,14 @@ class Session:
     # What the user does
 
     @property
+    def path(self) -> Path | None:
+        """The path in use, or the last one; None until the connection is open."""
+        return self._steering.path
+
+    @property
     def rtt_ms(self) -> int | None:
-        """Round trip of the last keep-alive that was echoed."""
-        return self._keep_alive.rtt_ms
+        """Round trip of the last keep-alive that was echoed on the path in use."""
+        return self._steering.rtt_ms
 
     @property
     def is_sealed(self) -> bool:
@@ -204,22 +207,21 @@ class Session:
 
         After whatever is done with it: `wake_streams`.
         """
-        if self.state not in (State.COMMITTING, State.OPEN):
+        if self.state not in (State.OPEN, State.LOST):
             raise StateError("the connection is not open")
         if self._streams is None:
             self._streams = SessionStreams(self.opening, self._rng)
         return self._streams.open(now_ms, self._current())
 
-    def wake_streams(self, now_ms: int) -> None:
-        """Something was done with a stream, so that there may be packets to send."""
-        if self._streams is not None:
-            self._streams.wake(now_ms)
+    def wake_streams(self, now_ms: int) -> bool:
+        """Something was done with a stream, so there may be packets to send; whether `deadline_ms` moved by it."""
+        return self._streams is not None and self._streams.wake(now_ms)
 
     def close(self, now_ms: int) -> None:
         """End the connection; the event Closed follows within 300 ms."""
         if self.state in (State.CLOSING, State.CLOSED):
             return
-        if self.path is None or self.state is State.OPENING:
+        if self.state is State.OPENING:
             self._abandon(now_ms, None)
             return
         self.opening.abandon(now_ms)
@@ -234,10 +236,10 @@ class Session:
         context = self._context()
         is_stream = packet.tag is not None and TAG_STREAM_FIRST <= packet.tag <= TAG_STREAM_LAST
         is_ours = is_stream or packet.flags & FL_RESPONSE  # streams know no questions and answers
-        if context is None or packet.sp != self.opening.sp or not is_ours or self.path is None:
+        if context is None or packet.sp != self.opening.sp or not is_ours:
             self.drops["unexpected"] += 1
             return
-        if context.suite == SUITE_NULL and source != self.path.endpoint:
+        if context.suite == SUITE_NULL and (self.path is None or source != self.path.endpoint):
             self.drops["source"] += 1
             return
         if packet.tag == TAG_FRAMING:
@@ -245,12 +247,12 @@ class Session:
         elif packet.tag in (None, TAG_RPC):
             authentic = self._exchange.take(now_ms, packet, context)
             if authentic:
-                self._keep_alive.heard(now_ms)
+                self._steering.heard(now_ms)
             elif authentic is None:
                 self.drops["replay"] += 1
         elif is_stream and self._streams is not None:
             if self._streams.take(now_ms, packet, context):
-                self._keep_alive.heard(now_ms)
+                self._steering.heard(now_ms)
         else:
             self.drops["tag"] += 1
 
@@ -259,12 +261,8 @@ class Session:
         if command == FRAMING_CLOSE and self.state is State.CLOSING:
             self._abandon(now_ms, None)
         elif command == FRAMING_KEEP_ALIVE and len(plaintext) >= 8:
-            if not self._keep_alive.echoed(now_ms, u32(plaintext, 4)):
+            if not self._steering.echoed(now_ms, u32(plaintext, 4)):
                 self.drops["replay"] += 1
-                return
-            self._keep_alive.heard(now_ms)
-            if self.state is State.COMMITTING:
-                self._open(now_ms)
         elif command == FRAMING_FEATURES and len(plaintext) >= 8 and self.is_sealed:
             self._features = u32(plaintext, 4)
             if self.remembers:
@@ -280,72 +278,51 @@ class Session:
         self.state = state
 
     def _progress(self, now_ms: int) -> None:
-        """Follow the opening, send what waits, and collect the opening's packets."""
-        if self.state in (State.OPENING, State.OPEN):
-            path = self.opening.choose(now_ms, self.path if self.state is State.OPEN else None)
-            if path is not None and self.opening.proves_path:
-                self.path = path
-                self._keep_alive.heard(now_ms)
-                self._open(now_ms)
-            elif path is not None:
-                self._commit(now_ms, path)
-            elif self.state is State.OPENING and self.opening.error is not None:
-                self._abandon(now_ms, self.opening.error)
+        """Follow the paths, send what waits, and collect the opening's packets."""
+        self._steer(now_ms)
         if self.state is State.OPEN:
             self._out += [(packet, self._where()) for packet in self._exchange.send_waiting(now_ms)]
         self._out += self.opening.out
         self.opening.out.clear()
 
-    def _commit(self, now_ms: int, path: Path) -> None:
-        """Ask on `path` for the echo that proves it."""
-        self._enter(State.COMMITTING)
-        self.path = path
-        self._keep_alive.restart()
-        self._send_keep_alive(now_ms)
+    def _steer(self, now_ms: int) -> None:
+        """Ask on the paths where it is due, and follow what became of them."""
+        if self.state in (State.CLOSING, State.CLOSED):
+            return
+        steering = self._steering
+        if self.opening.proves_path and self.state is State.OPENING:
+            path = self.opening.candidates.best()
+            if path is not None:
+                steering.use(now_ms, path)
+        for path, counter in steering.due(now_ms):
+            self._send_keep_alive(path, counter)
+        if steering.is_proved:
+            if self.state is not State.OPEN or self.path != self._announced:
+                self._open(now_ms)
+        elif self.state is State.OPEN:
+            self._enter(State.LOST)
+        elif steering.is_silent(now_ms):
+            self._abandon(now_ms, DeviceOffline("the device does not answer any more", None, "connect again"))
+        elif self.state is State.OPENING and not steering.is_trying and (error := self.opening.error) is not None:
+            self._abandon(now_ms, error)
 
     def _open(self, now_ms: int) -> None:
-        self._enter(State.OPEN)
+        """A path is proved: the first, another, or again the one that was lost."""
         path = self._current()
+        if self.state is not State.OPEN:
+            self._enter(State.OPEN)
         if self._announced is None:
             if self.remembers:
                 self._requests.trust(now_ms)
             self._events.append(Opened(path))
             self._ask_features()
-        elif path != self._announced:
+        else:
             self._requests.hurry(now_ms)
             if self._streams is not None:
                 self._streams.path_changed(now_ms, path)
-            self._events.append(PathChanged(path))
+            if path != self._announced:
+                self._events.append(PathChanged(path))
         self._announced = path
-
-    def _continue_keep_alive(self, now_ms: int) -> None:
-        due_ms = self._keep_alive.deadline_ms
-        if due_ms is None or now_ms < due_ms:
-            return
-        if self._keep_alive.unanswered < TRIES:
-            self._send_keep_alive(now_ms)
-            self._ask_features()
-        elif self.state is State.OPEN:
-            self.opening.candidates.new_round(self._current())
-            self._next_path(now_ms)
-        else:
-            self.opening.candidates.fail(self._current(), f"no echo of {TRIES} keep-alives")
-            self._next_path(now_ms)
-
-    def _next_path(self, now_ms: int) -> None:
-        """The path in use has failed: go on with the next, wait for one, or give up."""
-        candidates = self.opening.candidates
-        silence_ms = now_ms - self._keep_alive.heard_at_ms
-        if self._announced is not None and candidates.best() is None and silence_ms < SILENCE_MAX_MS:
-            candidates.new_round(self._current())
-        path = candidates.best()
-        if path is not None:
-            self._commit(now_ms, path)
-        elif self._announced is None:
-            self._keep_alive.deadline_ms = None
-            self._enter(State.OPENING)
-        else:
-            self._abandon(now_ms, DeviceOffline("the device does not answer any more", None, "connect again"))
 
     def _abandon(self, now_ms: int, error: HomeportError | None) -> None:
         self.opening.abandon(now_ms)
@@ -370,14 +347,14 @@ class Session:
         self._close_at_ms = now_ms + CLOSE_RETRY_MS
         self._out.append((frames.close(context, self._requests.cp, self.opening.sp, self._rng(IV_LEN)), self._where()))
 
-    def _send_keep_alive(self, now_ms: int) -> None:
+    def _send_keep_alive(self, path: Path, counter: int) -> None:
         context = self._context()
         if context is None:
             raise StateError("keep-alive without keys")
-        retry_ms = COMMIT_RETRY_MS if self.state is State.COMMITTING else RETRY_MS
-        counter = self._keep_alive.send(now_ms, retry_ms)
         packet = frames.keep_alive(context, self._requests.cp, self.opening.sp, counter, self._rng(IV_LEN))
-        self._out.append((packet, self._where()))
+        self._out.append((packet, path.endpoint))
+        if path == self._announced:
+            self._ask_features()
 
     def _send_streams(self, now_ms: int) -> None:
         context = self._context()
