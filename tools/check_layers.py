@@ -31,13 +31,15 @@ ADAPTERS = {
     "homeport": {"files", "tcp"},
     "homeport.basestation": {"admin", "config", "directory", "log", "notices", "server", "switchboard", "udp"},
     "homeport.basestation.gate": {"admission", "link", "tls", "websocket"},
+    "homeport.basestation.gateway": {"link", "listener"},
     "homeport.basestation.gsp": set(),
     "homeport.basestation.inventory": {"archive", "inventory", "records", "roster", "schema", "sealing"},
-    "homeport.client": {"acl", "client", "device", "home", "profile", "race", "sync"},
+    "homeport.client": {"acl", "client", "device", "home", "netcheck", "profile", "race", "sync"},
     "homeport.client.gate": {"link", "tls"},
     "homeport.client.network": {"broadcast", "crowd", "hub", "outbox", "search", "surroundings"},
     "homeport.client.queries": set(),
     "homeport.client.session": set(),
+    "homeport.client.streams": {"opener", "transport"},
 }  # fmt: skip
 
 

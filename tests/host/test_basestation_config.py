@@ -12,6 +12,7 @@ from homeport.basestation.directory import Directory, load_gate_pem
 from homeport.basestation.inventory.inventory import Inventory
 from homeport.errors import ConfigError, StorageError
 from homeport.fingerprint import fingerprint_of
+from homeport.wire import parse_address
 
 NAMES = {"master.key", "gate.pem", "basestation.toml", "basestation.db"}
 
@@ -163,8 +164,10 @@ def write(directory, text):
 def test_the_template_shows_the_defaults():
     shown = tomllib.loads(TEMPLATE.replace("\n#", "\n").replace("\n ", "\n# "))
     shown.pop("public")
+    gateway = shown.pop("gateway")
     assert Config().override(shown) == Config()
     assert set(shown) == {"controller", "gsp", "gate", "admin"}
+    assert parse_address(gateway) == Config().gateway_or_default
 
 
 def test_settings_are_read(directory):
@@ -182,7 +185,7 @@ def test_options_come_before_the_file(directory):
     ("text", "expected"),
     [
         ("gat = 1", "unknown setting 'gat'; did you mean 'gate'?"),
-        ("[limits]\nx = 1", "unknown setting 'limits'; known are controller, gsp, gate, admin, public"),
+        ("[limits]\nx = 1", "unknown setting 'limits'; known are controller, gsp, gateway, gate, admin, public"),
         ("gate = 5568", "gate: 5568 is not text"),
         ('gate = "5568"', "gate: '5568' is not HOST:PORT"),
         ('gate = "0.0.0.0:70000"', "gate: '0.0.0.0:70000' is not HOST:PORT"),

@@ -25,6 +25,7 @@ TEMPLATE = """\
 
 #controller = "0.0.0.0:5566"   # UDP, where devices ask first
 #gsp = "0.0.0.0:5565"          # UDP, session server: registration and relay
+#gateway = "0.0.0.0:5566"      # TCP, for devices whose UDP is blocked; default: the controller's address and number
 #gate = "0.0.0.0:5568"         # TCP, where clients ask for devices
 #admin = "127.0.0.1:5580"      # TCP, /metrics and /healthz; has no log-in, keep it private
 """
@@ -36,9 +37,15 @@ class Config:
 
     controller: Address = ("0.0.0.0", 5566)
     gsp: Address = ("0.0.0.0", 5565)
+    gateway: Address | None = None
     gate: Address = ("0.0.0.0", 5568)
     admin: Address = ("127.0.0.1", 5580)
     public: str | None = None
+
+    @property
+    def gateway_or_default(self) -> Address:
+        """Where the gateway listens: devices without UDP look for it at the controller's address and port number."""
+        return self.gateway or self.controller
 
     def override(self, options: Mapping[str, str | None]) -> Config:
         """Return these settings with `options` (texts, None: as it is) in their place; raise ConfigError."""

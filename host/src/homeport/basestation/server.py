@@ -16,13 +16,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from homeport.basestation.admin import Admin, Figures
-from homeport.basestation.carrier import GATE
+from homeport.basestation.carrier import GATE, TCP
 from homeport.basestation.config import Config
 from homeport.basestation.controller import Controller
 from homeport.basestation.directory import Directory, load_gate_pem
 from homeport.basestation.events import Event
 from homeport.basestation.gate.admission import Gate
 from homeport.basestation.gate.tls import server_context
+from homeport.basestation.gateway.listener import Gateway
 from homeport.basestation.gsp.dispatch import Gsp
 from homeport.basestation.gsp.settings import ControllerSettings, GspSettings
 from homeport.basestation.inventory.archive import Archive
@@ -46,13 +47,14 @@ class Ready:
 
     controller: Address
     gsp: Address
+    gateway: Address
     gate: Address
     admin: Address
     pin: bytes
 
     def document(self) -> dict[str, str | int]:
         """For the log and for scripts."""
-        roles = ("controller", "gsp", "gate", "admin")
+        roles = ("controller", "gsp", "gateway", "gate", "admin")
         addresses = {role: address_text(getattr(self, role)) for role in roles}
         return {**addresses, "pin": format_fingerprint(self.pin), "pid": os.getpid()}
 
@@ -100,6 +102,11 @@ class Basestation:
                 self._archive.batch.lost(device_id, int(time.time()))
         self._gsp_udp.wake()
 
+        doorway = _naming("gateway", lambda: _listen(config.gateway_or_default))
+        self._gateway = Gateway(self._controller_udp, self._gsp_udp, switchboard, monotonic_ms, self._log)
+        self._controller_udp.carriers[TCP] = self._gsp_udp.carriers[TCP] = self._gateway.send
+        await self._gateway.start(doorway)
+        self._closing.push_async_callback(self._gateway.close)
         listener = _naming("gate", lambda: _listen(config.gate))
         await self._gate.start(listener)
         self._closing.push_async_callback(self._gate.close)
@@ -112,7 +119,8 @@ class Basestation:
         exchange = asyncio.create_task(self._exchange_until(stopping))
         self._closing.push_async_callback(lambda: exchange)
         self._closing.callback(stopping.set)
-        ready = Ready(controller, gsp, listener.getsockname(), admin_listener.getsockname(), directory.pin())
+        gateway, gate, admin_ = (opened.getsockname() for opened in (doorway, listener, admin_listener))
+        ready = Ready(controller, gsp, gateway, gate, admin_, directory.pin())
         self._log("ready", **ready.document(), devices=len(self._roster), restored=restored, damaged=damaged)
         return ready
 
@@ -154,12 +162,14 @@ class Basestation:
                 "connections": self._gsp.sessions,
                 "gate_connections": self._gate.connections,
                 "gate_sessions": self._gate.sessions,
+                "gateway_connections": self._gateway.connections,
                 "uptime_s": (monotonic_ms() - self._started_ms) // 1000,
             },
             counters={
                 "controller": dataclasses.asdict(self._controller.counters),
                 "gsp": dataclasses.asdict(self._gsp.counters),
                 "gate": dict(self._gate.counters),
+                "gateway": dict(self._gateway.counters),
                 "socket_errors": {"controller": self._controller_udp.socket_errors, "gsp": self._gsp_udp.socket_errors},
                 "reports_suppressed": {"gsp": self._gsp.suppressed_reports},
             },

@@ -76,6 +76,10 @@ class GspSwitchboard:
         self._gsp.carrier_lost(monotonic_ms(), carrier)
         self._wake_soon()
 
+    def in_use(self, carrier: Carrier) -> bool:
+        """Whether an attachment or a session depends on a connection."""
+        return self._gsp.in_use(carrier)
+
     def _wake_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._udp.wake)
 

@@ -44,8 +44,8 @@ class UdpEndpoint:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms: int | None = None
-        self.carriers: dict[str, Callable[[Carrier, bytes], None]] = {}
-        """By kind of carrier: what sends a datagram there. To one that has ended, it is a lost datagram."""
+        self.carriers: dict[str, Callable[[int, bytes], None]] = {}
+        """By kind of carrier: what sends a datagram to the one of that number, if there still is one."""
         self.socket_errors = 0
 
     def open(self, where: Address) -> Address:
@@ -124,7 +124,7 @@ class UdpEndpoint:
             return
         for data, address in datagrams:
             if type(address) is Carrier:
-                self.carriers[address.kind](address, data)
+                self.carriers[address.kind](address.number, data)
                 continue
             try:
                 sock.sendto(data, address)

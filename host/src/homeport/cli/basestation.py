@@ -50,6 +50,7 @@ def run(
     directory: Root = Path("var"),
     controller: Where = None,
     gsp: Where = None,
+    gateway: Where = None,
     gate: Where = None,
     admin: Where = None,
     public: Annotated[
@@ -68,7 +69,7 @@ def run(
     files = Directory(directory)
     files.check()
     config = load_config(files.settings).override(
-        {"controller": controller, "gsp": gsp, "gate": gate, "admin": admin, "public": public}
+        {"controller": controller, "gsp": gsp, "gateway": gateway, "gate": gate, "admin": admin, "public": public}
     )
     as_json = settings_of(ctx).json
 

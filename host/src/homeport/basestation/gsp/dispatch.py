@@ -122,6 +122,10 @@ class Gsp:
         self._relay.carrier_lost(carrier)
         self._registry.carrier_lost(now_ms, carrier)
 
+    def in_use(self, carrier: Carrier) -> bool:
+        """Whether an attachment or a session depends on a connection."""
+        return carrier in self._registry or self._relay.uses(carrier)
+
     def next_event(self) -> Event | None:
         """The oldest event, taken out, or None."""
         return self._events.next()

@@ -114,6 +114,9 @@ class Registry:
     def __len__(self) -> int:
         return len(self._by_device)
 
+    def __contains__(self, carrier: object) -> bool:
+        return carrier in self._on_carrier
+
     def __iter__(self) -> Iterator[Attachment]:
         return iter(self._by_device.values())
 

@@ -154,6 +154,10 @@ class Relay:
         for session in self._of_device.get(attachment.device_id, ()):
             session.device = attachment.address
 
+    def uses(self, carrier: Carrier) -> bool:
+        """Whether a session has an end on that connection."""
+        return carrier in self._on_carrier
+
     def carrier_lost(self, carrier: Carrier) -> None:
         """A connection has ended: the clients on it have no address until they prove one again."""
         for nsi in tuple(self._on_carrier.get(carrier, ())):

@@ -1,0 +1,1 @@
+"""The TCP gateway: devices whose UDP is blocked attach and are relayed here (docs/architecture.md)."""
