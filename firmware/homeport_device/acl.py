@@ -6,13 +6,16 @@ whose fingerprint is all zero is free: the all-zero fingerprint is nobody's and 
 
 A change is made in memory and then stored; when the store fails, memory goes back to what it was.
 
-Checks take a connection (`fingerprint` of 16 octets or None, `is_local`, `is_psk`), or None for a request that came
-without one: then every check says no.
+A user's pre-shared key is for local connections, as in the reference, or, when its id says so, an end-to-end key: then
+the user may do nothing without it (docs/extensions.md).
+
+Checks take a connection (`fingerprint` of 16 octets or None, `is_local`, `is_psk`, `key_id`), or None for a request
+that came without one: then every check says no.
 """
 
 from homeport_core.compat import const
 from homeport_core.errors import ConfigError, FullError, StorageError
-from homeport_core.spec import FINGERPRINT_LEN, KEY_ID_LEN, PSK_LEN
+from homeport_core.spec import FINGERPRINT_LEN, KEY_ID_LEN, KEY_ID_PREFIX, PSK_LEN
 
 # Permission bits of a user; PAIRING is what ADMIN's bit means in the system word. The low 16 bits are the
 # application's (application 1.3).
@@ -102,6 +105,22 @@ class Acl:
         """The user's push token, at most 255 octets; empty where tokens are not stored."""
         return _text(self._field(slot, TOKEN_OFF, TOKEN_LEN)) if self.tokens else b""
 
+    def key_id(self, slot: int) -> bytes:
+        """The id of the user's pre-shared key, empty without one."""
+        octets = self.record(slot)
+        return bytes(octets[_PSK_ID : _PSK_ID + KEY_ID_LEN]) if octets[_PSK_ID_SET] and octets[_PSK_SET] else b""
+
+    def has_key_id(self, key_id: bytes) -> bool:
+        """Whether a user has a key of this id."""
+        return self._search(key_id, _PSK_ID) >= 0
+
+    def key_of(self, connection: object) -> tuple | None:
+        """(id, key) of the end-to-end key that the connection's user has to use, or None."""
+        slot = self.find(connection.fingerprint)
+        if slot < 0 or not self.key_id(slot).startswith(KEY_ID_PREFIX):
+            return None
+        return self.key_id(slot), self._field(slot, _PSK, PSK_LEN)
+
     def record(self, slot: int) -> memoryview:
         """The slot's octets, for a store."""
         off = slot * self._slot_len
@@ -109,10 +128,11 @@ class Acl:
 
     # Changes; each raises StorageError, with nothing changed, when it cannot be stored
 
-    def add(self, fingerprint: bytes, name: bytes) -> int:
+    def add(self, fingerprint: bytes, name: bytes, key_id: bytes | None = None, key: bytes | None = None) -> int:
         """Give a new user a slot: the first user's permissions in an empty table, else the default ones.
 
-        Raises FullError. The caller has made sure that the user is unknown and not NOBODY.
+        `key_id` and `key` as for `set_psk`. Raises FullError. The caller has made sure that the user is unknown and
+        not NOBODY.
         """
         used = self.users()
         slot = next((i for i in range(self.size) if i not in used), -1)
@@ -123,6 +143,7 @@ class Acl:
         new[:FINGERPRINT_LEN] = fingerprint
         _put_text(new, self._slot_len - _TAIL_LEN, name, NAME_MAX)
         new[-4:] = permissions.to_bytes(4, "big")
+        _put_key(new, key_id, key)
         self._change(slot, new)
         return slot
 
@@ -147,13 +168,7 @@ class Acl:
     def set_psk(self, slot: int, key_id: bytes | None, key: bytes | None) -> None:
         """Give the user a local key of 16 octets and its id, or take it away with None, None."""
         new = bytearray(self.record(slot))
-        new[_PSK_ID_SET:TOKEN_OFF] = bytes(TOKEN_OFF - _PSK_ID_SET)
-        if key_id is not None and key is not None:
-            if len(key_id) != KEY_ID_LEN or key_id == NOBODY or len(key) != PSK_LEN:
-                raise ConfigError("a key and its id are 16 octets, the id not all zero")
-            new[_PSK_ID_SET] = new[_PSK_SET] = 1
-            new[_PSK_ID : _PSK_ID + KEY_ID_LEN] = key_id
-            new[_PSK : _PSK + PSK_LEN] = key
+        _put_key(new, key_id, key)
         self._change(slot, new)
 
     def remove(self, slot: int) -> None:
@@ -197,7 +212,7 @@ class Acl:
         if slot < 0 or (required & ADMIN and not self._may_administer(connection)):
             return False
         required |= LOCAL if connection.is_local else REMOTE
-        return self.permissions(slot) & required == required
+        return self.permissions(slot) & required == required and self._uses_key(slot, connection)
 
     # A tunnel needs what a request needs (application 1.6).
     tunnel_allowed = request_allowed
@@ -240,6 +255,13 @@ class Acl:
             return None
         return bytes(octets[_PSK : _PSK + PSK_LEN]), user
 
+    def _uses_key(self, slot: int, connection: object) -> bool:
+        """Whether the connection uses the user's end-to-end key, if there is one, or is an old client's, and may."""
+        key_id = self.key_id(slot)
+        if not key_id.startswith(KEY_ID_PREFIX) or connection.key_id == key_id:
+            return True
+        return connection.is_local and not connection.is_psk and self.clear_admin
+
     def _may_administer(self, connection: object) -> bool:
         return self.clear_admin or not connection.is_local or connection.is_psk
 
@@ -267,6 +289,16 @@ class Acl:
     def _save(self) -> None:
         if self._store:
             self._store.save(self)
+
+
+def _put_key(record: bytearray, key_id: bytes | None, key: bytes | None) -> None:
+    record[_PSK_ID_SET:TOKEN_OFF] = bytes(TOKEN_OFF - _PSK_ID_SET)
+    if key_id is not None and key is not None:
+        if len(key_id) != KEY_ID_LEN or key_id == NOBODY or len(key) != PSK_LEN:
+            raise ConfigError("a key and its id are 16 octets, the id not all zero")
+        record[_PSK_ID_SET] = record[_PSK_SET] = 1
+        record[_PSK_ID : _PSK_ID + KEY_ID_LEN] = key_id
+        record[_PSK : _PSK + PSK_LEN] = key
 
 
 def _text(field: bytes) -> bytes:

@@ -1,4 +1,5 @@
-"""The queries 11000 to 11090 by which users manage users (specification, application 1.9).
+"""The queries by which users manage users: 11000 to 11090 (specification, application 1.9), and two of ours by which
+they keep keys (docs/extensions.md).
 
 For each: permission, then parameters in order, then look-up, then action. What a client sees of a failure is part
 of the interface, so the codes here are the reference's, except where application 1.14 decides otherwise.
@@ -14,6 +15,9 @@ from homeport_core.spec import (
     AER_SYSTEM_ERROR,
     AER_TOO_LARGE,
     AER_TOO_SMALL,
+    KEY_ID_LEN,
+    KEY_ID_PREFIX,
+    PSK_LEN,
 )
 
 from homeport_device.acl import ADMIN, NOBODY
@@ -27,6 +31,7 @@ STATUS_FULL = const(2)
 STATUS_SAVE_FAILED = const(3)
 STATUS_REMOVE_FAILED = const(4)
 STATUS_USER_EXISTS = const(5)
+STATUS_KEY_ID_TAKEN = const(6)
 
 # A further user is listed only while more than this is free: the longest one and `next` (application 1.9).
 _LIST_RESERVE = const(92)
@@ -99,19 +104,57 @@ def _pair(acl: object, connection: object, reader: object, writer: object) -> in
     return _add(acl, connection.fingerprint, reader.read_raw(), writer)
 
 
+def _pair_with_key(acl: object, connection: object, reader: object, writer: object) -> int:
+    if not connection.is_psk:
+        return AER_NO_ACCESS  # a secret never crosses the network in clear
+    name = reader.read_raw()
+    key_id, key = _read_key(reader)
+    if acl.has_key_id(key_id):
+        return _answer_user(writer, STATUS_KEY_ID_TAKEN, acl, -1)
+    return _add(acl, connection.fingerprint, name, writer, key_id, key)
+
+
+def _set_my_key(acl: object, connection: object, reader: object, writer: object) -> int:
+    slot = acl.find(connection.fingerprint)
+    if not connection.key_id or connection.key_id != acl.key_id(slot):
+        return AER_NO_ACCESS  # only who uses a key may change it
+    key_id, key = reader.read_raw(), reader.read_raw()
+    if key_id or key:
+        reader.rewind()
+        key_id, key = _read_key(reader)
+        if acl.has_key_id(key_id) and key_id != connection.key_id:
+            return _answer_status(writer, STATUS_KEY_ID_TAKEN)
+    try:
+        acl.set_psk(slot, key_id or None, key or None)
+    except StorageError:
+        return _answer_status(writer, STATUS_SAVE_FAILED)
+    connection.key_id = key_id
+    return _answer_status(writer, STATUS_OK)
+
+
+def _read_key(reader: object) -> tuple:
+    key_id = reader.read_raw()
+    key = reader.read_raw()
+    if len(key_id) != KEY_ID_LEN or not key_id.startswith(KEY_ID_PREFIX) or len(key) != PSK_LEN:
+        raise MalformedError("an end-to-end key and its id are 16 octets", len(key))
+    return key_id, key
+
+
 def _add_user(acl: object, connection: object, reader: object, writer: object) -> int:
     fingerprint = _read_fingerprint(reader)
     return _add(acl, fingerprint, reader.read_raw(), writer)
 
 
-def _add(acl: object, fingerprint: bytes, name: bytes, writer: object) -> int:
+def _add(
+    acl: object, fingerprint: bytes, name: bytes, writer: object, key_id: bytes | None = None, key: bytes | None = None
+) -> int:
     slot = acl.find(fingerprint)
     if slot >= 0:
         return _answer_user(writer, STATUS_USER_EXISTS, acl, slot)
     if fingerprint == NOBODY:
         raise MalformedError("the all-zero fingerprint is nobody's")
     try:
-        slot = acl.add(fingerprint, name)
+        slot = acl.add(fingerprint, name, key_id, key)
     except FullError:
         return _answer_user(writer, STATUS_FULL, acl, -1)
     except StorageError:
@@ -231,4 +274,6 @@ _QUERIES = {
     11080: (_PAIRED, _get_my_token),
     11085: (ADMIN, _set_user_token),
     11090: (_PAIRED, _set_my_token),
+    11200: (_STRANGER, _pair_with_key),
+    11210: (_PAIRED, _set_my_key),
 }

@@ -75,6 +75,7 @@ class Connect:
         connection.install(AesContext(material, False), stack.config.replay_window)
         if not self._admit(now_ms, packet, connection, None):
             return TAKEN
+        stack.bar(connection)
         self._search(now_ms, connection, ipx)
         if not stack.connections.note_introduction(mark):
             attach.renew(now_ms)

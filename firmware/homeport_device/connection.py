@@ -73,8 +73,8 @@ class Connection:
     """One client's connection.
 
     For applications: `fingerprint` (16 octets or None) and `client_id` (octets, possibly empty) name the client, with
-    `is_local`, `is_psk` and `is_authentic` telling how far to believe them; `nsi` (4 octets) names the connection.
-    On a clear local connection anybody on the network may claim any name (core 14 row 13).
+    `is_local`, `is_psk`, `is_authentic` and `is_end_to_end` telling how far to believe them; `nsi` (4 octets) names
+    the connection. On a clear local connection anybody on the network may claim any name (core 14 row 13).
     """
 
     def __init__(self, nsi: bytes, cp: bytes, context: object, socket: int, peer: bytes, now_ms: int) -> None:
@@ -87,6 +87,8 @@ class Connection:
         self.is_local = False
         self.is_psk = False
         self.is_async = False
+        self.is_barred = False  # its user has an end-to-end key, which it does not use: framing is all it gets
+        self.key_id = b""  # of the pre-shared key under which it was opened, or to which it went over
         self.fingerprint = None
         self.client_id = b""
         self.announced = ENDPOINT_ZERO  # the client's endpoint as the basestation saw it
@@ -96,13 +98,18 @@ class Connection:
         self.traffic = Traffic(now_ms)
         self.seen = None  # MACs of late; none under the null suite, which has no MAC
         self.rendezvous = None
-        self.handshake = None
+        self.handshake = None  # a local connection's `psk.Handshake`, a remote one's `end_to_end.Exchange`
         self.owes_open_report = False
 
     @property
     def is_authentic(self) -> bool:
         """Whether the client's identity was proved: by the basestation's word, or by a pre-shared key."""
         return not self.is_local or self.is_psk
+
+    @property
+    def is_end_to_end(self) -> bool:
+        """Whether client and device share its key, and nobody else, the basestation included."""
+        return bool(self.key_id)
 
     @property
     def is_unproved(self) -> bool:
@@ -126,6 +133,12 @@ class Connection:
         """Use these keys for DATA, and remember its MACs."""
         self.context = context
         self.seen = MacCache(replay_window) if context.suite == SUITE_AES else None
+
+    def go_over(self, replay_window: int) -> None:
+        """Leave the basestation's keys for those of the exchange, for good."""
+        self.key_id = self.handshake.key_id
+        self.install(self.handshake.context, replay_window)
+        self.handshake = None
 
     def restart_timer(self, now_ms: int) -> None:
         """The peer is alive."""

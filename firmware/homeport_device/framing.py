@@ -1,22 +1,25 @@
 """Framing control: keep-alive, close, and what we can do (specification, core 5.8; docs/extensions.md)."""
 
 from homeport_core.compat import const
+from homeport_core.errors import MalformedError
 from homeport_core.payloads import u32
 from homeport_core.spec import (
     FL_RESPONSE,
     FRAMING_CLOSE,
     FRAMING_CLOSE_OLD,
+    FRAMING_END_TO_END,
     FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
 )
 
 from homeport_device.connection import CLOSING, CONNECTED
-from homeport_device.drops import MALFORMED, STATE, TAKEN, UNKNOWN
+from homeport_device.drops import MALFORMED, RATE, STATE, TAKEN, UNKNOWN
 
 _COMMAND_LEN = const(4)
 _KEEP_ALIVE_LEN = const(8)
 _CLOSE_ANSWER = b"\x00\x00\x00\x03"
 _FEATURES_ANSWER = b"\x48\x50\x00\x01\x00\x00\x00\x01"  # FEATURE_REMEMBERS
+_FEATURES_ANSWER_BARRED = b"\x48\x50\x00\x01\x00\x00\x00\x03"  # and FEATURE_KEYED
 _FEATURES_ANSWER_CLEAR = b"\x48\x50\x00\x01\x00\x00\x00\x00"  # nothing to recognise a packet by
 
 
@@ -46,12 +49,33 @@ class Framing:
                 self._stack.close(now_ms, connection)
             answer = _CLOSE_ANSWER
         elif command == FRAMING_FEATURES and connection.state != CLOSING:
-            answer = _FEATURES_ANSWER if connection.seen is not None else _FEATURES_ANSWER_CLEAR
+            if connection.is_barred:
+                answer = _FEATURES_ANSWER_BARRED
+            else:
+                answer = _FEATURES_ANSWER if connection.seen is not None else _FEATURES_ANSWER_CLEAR
+        elif command == FRAMING_END_TO_END and connection.state != CLOSING:
+            if connection.is_local or connection.is_end_to_end:
+                return STATE
+            try:
+                answer = self._exchange(now_ms, connection, bytes(packet.buf[off : off + n]))
+            except MalformedError:
+                return MALFORMED
+            if answer is None:
+                return RATE
         else:
             return UNKNOWN
         self._stack.output.writer.reply_to(packet, FL_RESPONSE)
         self._stack.send_data(connection, answer)
         return TAKEN
+
+    def _exchange(self, now_ms: int, connection: object, message: bytes) -> bytes | None:
+        """The answer to a client that wants end-to-end keys; None when it asks too often. Raises MalformedError."""
+        if connection.handshake is None:
+            from homeport_device.end_to_end import Exchange
+
+            connection.handshake = Exchange()
+        found = self._stack.app.key_of(connection)
+        return connection.handshake.take(now_ms, connection, found, message, self._stack.rng)
 
     def closed(self, connection: object) -> None:
         """Nothing is kept for a connection."""

@@ -10,6 +10,7 @@ _STATUS = (("status", UINT8),)
 _SETTINGS = (("permissions", UINT32), ("default_user_permissions_after_pairing", UINT32))
 _FINGERPRINT = (("fingerprint", HEX),)
 _NAME = (("name", RAW),)
+_KEY = (("key_id", HEX), ("key", HEX))
 _TOKEN = (("fcm_token", RAW),)
 
 # What `acl_rpc` answers, as (id, name, request, response). 11000 also sends the next index, which the published
@@ -28,6 +29,8 @@ ACL_QUERIES = (
     (11080, "get_my_fcm_token.json", (), _STATUS + _TOKEN),
     (11085, "set_user_fcm_token.json", _FINGERPRINT + _TOKEN, _STATUS),
     (11090, "set_my_fcm_token.json", _TOKEN, _STATUS),
+    (11200, "pair_with_key.json", _NAME + _KEY, _STATUS + _USER),
+    (11210, "set_my_key.json", _KEY, _STATUS),
 )
 
 

@@ -143,6 +143,7 @@ class Psk:
         if found is None:
             return self._refuse(packet, connection, NOTIFY_BAD_KEY_ID)
         psk, connection.fingerprint = found
+        connection.key_id = key_id
         context = AesContext(key_material(stack.config.device_id.encode(), psk), False)
         try:
             context.open(packet)

@@ -12,6 +12,7 @@ from homeport_core.payloads import build_notify, u32
 from homeport_core.rpc import Reader, Writer
 from homeport_core.spec import (
     AER_ACCEPTED,
+    AER_NO_ACCESS,
     AER_NO_QUERY_ID,
     AER_READY,
     AER_RSP_TOO_LARGE,
@@ -187,6 +188,11 @@ class Rpc:
             self._drop(request)
             request.connection = None
 
+    def went_over(self, connection: object) -> None:
+        """The connection has other keys: what was answered under the old ones is not answered again."""
+        self._answers.forget(connection)
+        self._turned_away = None
+
     def legacy(self, body: bytes) -> tuple:
         """A request of the legacy protocol: (response octets, whether the application succeeded)."""
         request = self._request
@@ -215,6 +221,9 @@ class Rpc:
         return alive
 
     def _run(self, now_ms: int, connection: object, packet: object, off: int, n: int) -> int:
+        if connection.is_barred:
+            self._refuse(connection, packet, AER_NO_ACCESS)
+            return STATE
         config = self._stack.config
         if len(self._pending) >= config.request_queue:
             if connection.is_async:

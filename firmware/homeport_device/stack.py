@@ -10,6 +10,7 @@ does it act and move the peer's address. Until then nothing changes but a drop c
 
     port.send(socket, endpoint, buf, n)   port.resolve(name)   port.reopen()   port.local_endpoint() -> 6 octets
     app.connection_allowed(connection)    app.psk_for(key_id, client_id, fingerprint) -> (psk, fingerprint) or None
+    app.key_of(connection) -> (key id, key) of its user's end-to-end key, or None
     app.request(request, reader, writer) -> AER code           app.dropped(request)
     app.opened(connection)   app.closed(connection)            app.remote_enabled()
 """
@@ -187,6 +188,17 @@ class Stack:
             self._streams.closing(now_ms, connection)
         connection.close(now_ms)
 
+    def bar(self, connection: object) -> None:
+        """See whether a remote connection lacks its user's end-to-end key; if so, it gets nothing but framing."""
+        found = None if connection.is_local else self.app.key_of(connection)
+        connection.is_barred = found is not None and found[0] != connection.key_id
+
+    def keys_changed(self) -> None:
+        """The application has other keys for its users than before."""
+        for connection in self.connections.slots:
+            if connection is not None:
+                self.bar(connection)
+
     def release(self, now_ms: int, connection: object) -> None:
         """Free a connection: pending requests are dropped, handlers and application told."""
         if connection not in self.connections.slots:
@@ -273,11 +285,13 @@ class Stack:
         tag = TAG_RPC if packet.tag is None else packet.tag
         is_stream = self._streams is not None and TAG_STREAM_FIRST <= tag <= TAG_STREAM_LAST
         try:
-            connection.context.verify(packet)
+            self._verify(connection, packet)
             fresh = not is_stream and (connection.seen is None or not connection.seen.seen(packet.mac()))
             off, n = connection.context.decrypt_in_place(packet)
         except AuthError:
             return AUTH
+        if connection.is_barred and tag not in (TAG_RPC, TAG_FRAMING):
+            return STATE
         if is_stream:
             return self._take_stream(now_ms, connection, off, n, socket, source)
         if fresh:
@@ -310,6 +324,19 @@ class Stack:
             self.app.opened(connection)
         if connection.rendezvous is not None and source != self.attach.gsp:
             connection.rendezvous.end()
+
+    def _verify(self, connection: object, packet: object) -> None:
+        """Check suite and MAC. The first packet under the keys of an exchange makes them the connection's."""
+        try:
+            connection.context.verify(packet)
+        except AuthError:
+            exchange = None if connection.is_local else connection.handshake
+            if exchange is None or exchange.context is None:
+                raise
+            exchange.context.verify(packet)
+            connection.go_over(self.config.replay_window)
+            self.rpc.went_over(connection)
+            self.bar(connection)
 
     def _tick(self, now_ms: int, connection: object) -> None:
         if ticks.diff(now_ms, connection.deadline_ms) >= 0:

@@ -96,6 +96,7 @@ class FakeApp:
         self.allow = True
         self.remote = True
         self.keys = {}
+        self.end_to_end = None
         self.runs = 0
         self.accepted = []
         self.log = []
@@ -105,6 +106,9 @@ class FakeApp:
 
     def psk_for(self, key_id: bytes, client_id: bytes, fingerprint: bytes) -> tuple:
         return self.keys.get(key_id)
+
+    def key_of(self, connection: object) -> tuple:
+        return self.end_to_end
 
     def request(self, request: object, reader: object, writer: object) -> int:
         self.runs += 1
