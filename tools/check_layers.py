@@ -27,7 +27,7 @@ IMPURE = {
 # Adapters and roots, by package. What stands below `cli` are roots all of them.
 ADAPTERS = {
     "homeport_device": {"acl_file", "device", "options", "port", "port_cpython", "port_micropython", "port_unix",
-                        "randomness", "tcp_cpython", "tcp_micropython"},
+                        "randomness", "serial_cpython", "serial_unix", "tcp_cpython", "tcp_micropython"},
     "homeport": {"files", "tcp"},
     "homeport.basestation": {"admin", "config", "directory", "log", "notices", "server", "switchboard", "udp"},
     "homeport.basestation.gate": {"admission", "link", "tls", "websocket"},
@@ -39,7 +39,7 @@ ADAPTERS = {
     "homeport.client.network": {"broadcast", "crowd", "hub", "outbox", "search", "surroundings"},
     "homeport.client.queries": set(),
     "homeport.client.session": set(),
-    "homeport.client.streams": {"opener", "transport"},
+    "homeport.client.streams": {"forward", "opener", "pump", "standing", "transport"},
 }  # fmt: skip
 
 

@@ -66,10 +66,15 @@ class Driver:
         self._arm(now_ms, failed)
 
     def _arm(self, now_ms: int, failed: bool) -> None:
-        """Set the port's timer if what is due next has changed."""
+        """Set the port's timer if something is due sooner than it.
+
+        One that is due later waits until the timer finds nothing to do: streams put their timers off with every packet.
+        """
         due_ms = self._stack.deadline_ms
         if failed and due_ms is not None and ticks.diff(due_ms, now_ms) < _AFTER_FAILURE_MS:
             due_ms = ticks.add(now_ms, _AFTER_FAILURE_MS)
-        if due_ms != self._armed_ms:
+        if due_ms is None or self._armed_ms is None or ticks.diff(due_ms, self._armed_ms) < 0:
+            if due_ms == self._armed_ms:
+                return
             self._armed_ms = due_ms
             self._port.arm(None if due_ms is None else max(0, ticks.diff(due_ms, now_ms)))

@@ -1,7 +1,6 @@
-"""Channels of the port for CPython: non-blocking sockets under asyncio. See `port` for what each method does."""
+"""TCP channels of the port for CPython: sockets under asyncio. See `port` for what each method does."""
 
 import errno
-import os
 import socket
 
 from homeport_core.compat import const
@@ -113,19 +112,3 @@ class TcpChannel(Channel):
     def _end(self) -> None:
         self._stop_waiting()
         self._socket.close()
-
-
-class SerialChannel(Channel):
-    """A serial line."""
-
-    def shutdown(self) -> bool:
-        return False
-
-    def _read_into(self, buf: bytearray | memoryview) -> int:
-        return os.readv(self._descriptor, [buf])
-
-    def _write(self, buf: bytes | bytearray | memoryview) -> int:
-        return os.write(self._descriptor, buf)
-
-    def _end(self) -> None:
-        os.close(self._descriptor)

@@ -62,17 +62,33 @@ class DriverCase(unittest.TestCase):
                 finally:
                     log.line = real
 
-    def test_the_timer_is_set_when_what_is_due_changes_and_only_then(self):
+    def test_the_timer_is_set_when_something_is_due_sooner_and_only_then(self):
         def check(driver, stack, port, settled):
             driver.start()
             self.assertEqual(port.armed, [])
             stack.deadline_ms = (port.time_ms + 70) % PERIOD
             driver.datagram(0, b"x", b"endpnt")
             driver.datagram(0, b"y", b"endpnt")
+            stack.deadline_ms = (port.time_ms + 90) % PERIOD
+            driver.datagram(0, b"z", b"endpnt")
             self.assertEqual(port.armed, [70])
+            stack.deadline_ms = (port.time_ms + 30) % PERIOD
+            driver.datagram(0, b"z", b"endpnt")
             stack.deadline_ms = None
             driver.resolved(None)
-            self.assertEqual(port.armed, [70, None])
+            self.assertEqual(port.armed, [70, 30, None])
+
+        self.both(check)
+
+    def test_what_is_due_later_than_the_timer_is_armed_when_that_finds_nothing(self):
+        def check(driver, stack, port, settled):
+            stack.deadline_ms = (port.time_ms + 70) % PERIOD
+            driver.start()
+            stack.deadline_ms = (port.time_ms + 90) % PERIOD
+            driver.datagram(0, b"y", b"endpnt")
+            port.time_ms = (port.time_ms + 70) % PERIOD
+            driver.timeout()
+            self.assertEqual(port.armed, [70, 20])
 
         self.both(check)
 
