@@ -35,7 +35,7 @@ ADAPTERS = {
     "homeport.basestation.gsp": set(),
     "homeport.basestation.inventory": {"archive", "inventory", "records", "roster", "schema", "sealing"},
     "homeport.client": {"acl", "client", "device", "home", "netcheck", "profile", "race", "sync"},
-    "homeport.client.gate": {"link", "tls"},
+    "homeport.client.gate": {"dial", "link", "proxy", "tls", "websocket"},
     "homeport.client.network": {"broadcast", "crowd", "hub", "outbox", "search", "surroundings"},
     "homeport.client.queries": set(),
     "homeport.client.session": set(),

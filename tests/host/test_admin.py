@@ -5,7 +5,7 @@ import asyncio
 import httpx
 import pytest
 from homeport.basestation.admin import Admin, Figures, admin_app
-from homeport.basestation.server import _listen
+from homeport.tcp import listen
 from prometheus_client.parser import text_string_to_metric_families
 
 
@@ -67,7 +67,7 @@ async def test_there_is_nothing_else(http, method, path, status):
 
 
 async def test_the_port_serves_until_it_is_closed(source):
-    listener = _listen(("127.0.0.1", 0))
+    listener = listen(("127.0.0.1", 0))
     address = listener.getsockname()
     admin = Admin(source)
     admin.start(listener)

@@ -13,9 +13,9 @@ from homeport.basestation.events import Connected, ConnectRefused
 from homeport.basestation.gate.admission import Gate
 from homeport.basestation.gate.link import BACKLOG_MAX, STALLED_MS
 from homeport.basestation.gate.tls import server_context
-from homeport.basestation.server import _listen
 from homeport.basestation.switchboard import GspSwitchboard
 from homeport.basestation.udp import monotonic_ms
+from homeport.tcp import listen
 from homeport.wire import endpoint
 from wsproto.events import BytesMessage, TextMessage
 
@@ -61,7 +61,7 @@ class Bench:
         self.offset_ms = 0
         self.gate = Gate(tls, switchboard, lambda: monotonic_ms() + self.offset_ms, os.urandom, lambda *_, **__: None)
         self.lines.carriers[GATE] = self.gate.send_datagram
-        listener = _listen(("127.0.0.1", 0))
+        listener = listen(("127.0.0.1", 0))
         self.address = listener.getsockname()
         await self.gate.start(listener, sweep_s=None)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import dataclasses
+import socket
 import tempfile
 
 import pytest
-from gate_server import Gate, connected, self_signed
+from gate_server import HELLO, Gate, connected, self_signed
 from homeport import gate_messages as messages
 from homeport.client.gate import link as gate
+from homeport.client.gate import websocket
 from homeport.client.gate.link import GateLink
 from homeport.client.gate.tls import client_context
 from homeport.client.profile import Profile
@@ -112,8 +114,6 @@ async def test_a_gate_that_does_not_accept_our_certificate_is_told_apart(link, s
 
 
 async def test_nobody_at_the_address_is_told_apart(me, certificate):
-    import socket
-
     nobody = free_port(socket.SOCK_STREAM)
     link = GateLink(dataclasses.replace(me, basestation=f"127.0.0.1:{nobody}", pin=certificate[1]))
     with pytest.raises(GateError, match="cannot reach the basestation at .*: Connection refused$") as caught:
@@ -172,12 +172,96 @@ async def test_messages_that_a_newer_gate_may_send_are_ignored(link, server):
     assert (await waiting).software == "later"
 
 
-async def test_a_binary_message_breaks_the_link(link, server):
+async def test_a_gate_says_whether_it_carries_datagrams(link, server):
+    assert not link.carries_datagrams
+    await link.hello()
+    assert link.carries_datagrams
+
+
+async def test_to_a_gate_that_carries_none_no_datagram_is_sent(link, server):
+    server.greeting = dataclasses.replace(HELLO, datagrams=False)
+    await link.hello()
+    link.send_datagram(b"datagram")
+    await introduce(link)
+    assert server.datagrams == []
+    assert link.drops["gate"] == 1
+
+
+async def test_datagrams_go_out_as_binary_messages_in_order(link, server):
+    await link.hello()
+    sent = [bytes((n,)) * 1300 for n in range(100)]
+    for data in sent:
+        link.send_datagram(data)
+    await introduce(link)
+    assert server.datagrams == sent
+
+
+async def test_datagrams_before_the_first_link_are_lost(link, server):
+    link.send_datagram(b"datagram")
+    await introduce(link)
+    assert server.datagrams == []
+    assert link.drops["gate"] == 1
+
+
+async def test_of_too_many_datagrams_the_surplus_is_lost_and_messages_get_through(link, server):
+    await link.hello()
+    for _ in range(1_000):
+        link.send_datagram(bytes(1300))
+    assert 0 < link.drops["gate"] < 1_000
+    assert isinstance(await introduce(link), messages.Connected)
+    assert len(server.datagrams) == 1_000 - link.drops["gate"]
+
+
+async def test_datagrams_that_come_together_are_handed_on_together(link, server):
+    got = []
+    link.on_datagrams = got.append
+
     async def answer(peer, message):
-        peer.writer.write(peer.socket.send(BytesMessage(data=b"datagram")))
+        for n in range(3):
+            peer.send_datagram(bytes((n,)) * 20)
+        peer.send(connected(message))
+
+    server.on_message = answer
+    await introduce(link)
+    assert [data for batch in got for data in batch] == [bytes((n,)) * 20 for n in range(3)]
+
+
+async def test_a_datagram_may_come_in_fragments(link, server):
+    got = []
+    link.on_datagrams = got.extend
+
+    async def answer(peer, message):
+        peer.writer.write(peer.socket.send(BytesMessage(data=b"data", message_finished=False)))
+        peer.writer.write(peer.socket.send(BytesMessage(data=b"gram")))
+        peer.send(connected(message))
+
+    server.on_message = answer
+    await introduce(link)
+    assert got == [b"datagram"]
+
+
+async def test_a_datagram_that_is_too_long_breaks_the_link(link, server):
+    async def answer(peer, message):
+        peer.send_datagram(bytes(messages.DATAGRAM_MAX + 1))
 
     server.on_message = answer
     assert await cause(introduce(link)) == "protocol"
+
+
+async def test_whoever_waits_for_the_link_is_told_each_time_that_it_is_there(link, server, monkeypatch):
+    monkeypatch.setattr(gate, "BACKOFF_S", (0, 0))
+    opened = asyncio.Queue()
+    link.on_open = lambda: opened.put_nowait(link.carries_datagrams)
+    await link.hello()
+    server.peers[0].writer.transport.abort()
+    async with asyncio.timeout(10):
+        assert [await opened.get(), await opened.get()] == [True, True]
+
+
+async def test_a_small_message_does_not_wait_for_others(link):
+    await link.hello()
+    sock = link._socket._writer.get_extra_info("socket")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 async def test_a_complaint_of_the_gate_reaches_whoever_waits(link, server):
@@ -228,13 +312,13 @@ async def test_a_gate_that_does_not_answer_is_given_up(link, server, monkeypatch
     async def be_silent(peer, message):
         pass
 
-    monkeypatch.setattr(gate, "ANSWER_TIMEOUT_S", 0)
+    monkeypatch.setattr(websocket, "ANSWER_TIMEOUT_S", 0)
     server.on_message = be_silent
     assert await cause(introduce(link)) == "timeout"
 
 
 async def test_a_gate_that_never_greets_is_given_up(link, server, monkeypatch):
-    monkeypatch.setattr(gate, "CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(websocket, "CONNECT_TIMEOUT_S", 0.2)
     server.greeting = None
     assert await cause(introduce(link)) == "timeout"
 
@@ -247,7 +331,7 @@ async def test_a_closed_link_stays_closed(link, server):
 
 
 async def test_the_link_is_kept_by_pings(link, server, monkeypatch):
-    monkeypatch.setattr(gate, "PING_PERIOD_S", 0)
+    monkeypatch.setattr(websocket, "PING_PERIOD_S", 0)
     pinged = asyncio.Event()
 
     async def answer(peer, message):

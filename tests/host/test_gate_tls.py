@@ -14,9 +14,9 @@ from homeport.basestation.gate.link import BACKLOG_MAX, CLOSING_MS, OPENING_MS, 
 from homeport.basestation.gate.session import Send, SessionSettings
 from homeport.basestation.gate.tls import identify, server_context
 from homeport.basestation.gsp.settings import RateLimit
-from homeport.basestation.server import _listen
 from homeport.errors import AuthError
 from homeport.fingerprint import fingerprint_of
+from homeport.tcp import listen
 from OpenSSL import crypto
 from wsproto.events import AcceptConnection, Ping, Pong
 
@@ -53,7 +53,7 @@ class Bench:
         return [facts["reason"] for event, facts in self.lines if event == "gate_failed"]
 
     async def start(self):
-        listener = _listen(("127.0.0.1", 0))
+        listener = listen(("127.0.0.1", 0))
         self.address = listener.getsockname()
         await self.gate.start(listener, sweep_s=None)
 

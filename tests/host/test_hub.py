@@ -218,14 +218,14 @@ async def test_what_goes_to_a_carried_endpoint_goes_to_its_carrier_and_to_no_soc
 async def test_what_a_carrier_brings_goes_to_the_machine_of_its_nsi_as_from_the_carried_endpoint(hub):
     machine = added(hub, CP)
     machine.out = []
-    hub.deliver(CP + bytes(12), GATE_ENDPOINT)
+    hub.deliver([CP + bytes(12)], GATE_ENDPOINT)
     assert machine.received == [(CP + bytes(12), GATE_ENDPOINT)]
     assert machine.told == [CP + bytes(12)]
 
 
 async def test_what_a_carrier_brings_for_nobody_is_offered_to_nobody(hub):
     loose = added(hub)
-    hub.deliver(OTHER + bytes(12), GATE_ENDPOINT)
+    hub.deliver([OTHER + bytes(12)], GATE_ENDPOINT)
     assert loose.received == []
     assert hub.drops["unknown"] == 1
 

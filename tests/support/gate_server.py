@@ -15,10 +15,10 @@ from homeport import gate_messages as messages
 from homeport.fingerprint import fingerprint_of
 from homeport.wire import endpoint
 from wsproto import ConnectionType, WSConnection
-from wsproto.events import AcceptConnection, CloseConnection, Request, TextMessage
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Request, TextMessage
 
 GSP = endpoint(("192.0.2.11", 5565))
-HELLO = messages.Hello(1, bytes(16), "test gate", GSP, b"probe id", bytes(range(96)))
+HELLO = messages.Hello(1, bytes(16), "test gate", GSP, b"probe id", bytes(range(96)), datagrams=True)
 
 
 def self_signed(directory):
@@ -61,11 +61,16 @@ class Peer:
         self._reader = reader
         self.writer = writer
         self.socket = WSConnection(ConnectionType.SERVER)
+        self._datagram = b""
 
     def send(self, message):
         """A message, or any text."""
         text = message if isinstance(message, str) else messages.encode(message)
         self.writer.write(self.socket.send(TextMessage(data=text)))
+
+    def send_datagram(self, data):
+        """One datagram."""
+        self.writer.write(self.socket.send(BytesMessage(data=data)))
 
     async def run(self):
         """Upgrade, greet, and hand every message to the gate's `on_message`."""
@@ -82,6 +87,11 @@ class Peer:
                         self.send(self._gate.greeting)
                 elif isinstance(event, TextMessage):
                     await self._gate.on_message(self, messages.decode_client(event.data))
+                elif isinstance(event, BytesMessage):
+                    self._datagram += event.data
+                    if event.message_finished:
+                        self._gate.datagrams.append(self._datagram)
+                        self._datagram = b""
                 elif isinstance(event, CloseConnection):
                     self.writer.write(self.socket.send(event.response()))
 
@@ -94,6 +104,7 @@ class Gate:
         self._context.load_cert_chain(certificate)
         self.requests = []
         self.received = []
+        self.datagrams = []
         self.peers = []
         self.connections = 0
         self.greeting = HELLO

@@ -31,10 +31,14 @@ class NotPaired(_Advised):
     """The device does not know this client."""
 
 
+class NotEndToEnd(_Advised):
+    """The connection would not be end to end, and has to be; `detail` is the notify code, if the device gave one."""
+
+
 class GateError(_Advised):
     """The basestation's gate could not be reached, or did not accept us.
 
-    `cause` is one of refused, timeout, tls, pin, protocol, closed.
+    `cause` is one of refused, timeout, proxy, tls, pin, protocol, closed.
     """
 
     def __init__(self, reason: str, cause: str, next_step: str | None = None) -> None:
@@ -50,6 +54,18 @@ class ConnectFailed(_Advised):
         self.attempts = attempts
 
 
+class StreamError(_Advised, ConnectionError):
+    """A stream could not be opened, or was cut off.
+
+    `cause` is one of busy (the device has no slot for it), silent (it has no streams, or they do not reach it),
+    unknown (it does not offer what was asked for), refused (it does, but not to us), reset.
+    """
+
+    def __init__(self, reason: str, cause: str, next_step: str | None = None) -> None:
+        super().__init__(reason, cause, next_step)
+        self.cause = cause
+
+
 __all__ = [
     "AuthError",
     "ConfigError",
@@ -59,11 +75,13 @@ __all__ = [
     "GateError",
     "HomeportError",
     "MalformedError",
+    "NotEndToEnd",
     "NotPaired",
     "ProtocolError",
     "RefusedError",
     "StateError",
     "StorageError",
+    "StreamError",
     "Timeout",
     "VersionError",
 ]

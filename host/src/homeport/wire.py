@@ -19,18 +19,49 @@ def address(endpoint: bytes) -> Address:
 
 
 def address_text(address: Address) -> str:
-    """`host:port`."""
-    return f"{address[0]}:{address[1]}"
+    """`host:port`, `[host]:port` for an IPv6 address."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def parse_address(text: str, default_port: int | None = None) -> Address:
-    """`HOST:PORT`, or `HOST` with a default port. Raises ValueError that says what was expected."""
+    """`HOST:PORT`, or `HOST` with a default port; an IPv6 address stands in brackets. Raises ValueError that says what
+    was expected."""
     host, colon, port = text.rpartition(":")
-    if not colon:
+    if not colon or text.endswith("]"):
         host, port = text, "" if default_port is None else str(default_port)
     if not host or not port.isascii() or not port.isdigit() or not 0 <= int(port) <= 0xFFFF:
         raise ValueError(f"{text!r} is not HOST:PORT with a port in 0 … 65535")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        if not _is_ipv6(host):
+            raise ValueError(f"{host!r} is not an IPv6 address")
+    elif ":" in host:
+        raise ValueError(f"{text!r} is not HOST:PORT; an IPv6 address stands in brackets, as in [2001:db8::1]:5568")
     return host, int(port)
+
+
+def socket_address(name: tuple[str, int] | tuple[str, int, int, int]) -> Address:
+    """What a socket calls an address, as we do: IPv4 seen through an IPv6 socket is IPv4, and nothing has a scope."""
+    host = name[0].partition("%")[0]
+    if ":" in host:
+        mapped = ipaddress.IPv6Address(host).ipv4_mapped
+        host = str(mapped or host)
+    return host, name[1]
+
+
+def share_of(host: str) -> str:
+    """Whose share of what is limited an IP address takes from: of IPv6 addresses, everybody has 2**64."""
+    if ":" not in host:
+        return host
+    return str(ipaddress.IPv6Network((ipaddress.IPv6Address(host), 64), strict=False))
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return ipaddress.IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def printable(text: str | bytes, limit: int = 64) -> str:

@@ -15,6 +15,7 @@ from homeport.wire import Address, parse_address
 
 _FILE_MAX = 64 * 1024
 _PUBLIC_MAX = 253  # a DNS name
+_IPV4_ONLY = ("controller", "gsp")
 
 TEMPLATE = """\
 # Homeport basestation. Every line shows its default; remove the '#' to change it.
@@ -26,7 +27,7 @@ TEMPLATE = """\
 #controller = "0.0.0.0:5566"   # UDP, where devices ask first
 #gsp = "0.0.0.0:5565"          # UDP, session server: registration and relay
 #gateway = "0.0.0.0:5566"      # TCP, for devices whose UDP is blocked; default: the controller's address and number
-#gate = "0.0.0.0:5568"         # TCP, where clients ask for devices
+#gate = "0.0.0.0:5568"         # TCP, where clients ask for devices; "[::]:5568" for IPv6 and IPv4
 #admin = "127.0.0.1:5580"      # TCP, /metrics and /healthz; has no log-in, keep it private
 """
 
@@ -83,6 +84,9 @@ def _setting(name: str, value: Any) -> Any:
     try:
         if type(value) is not str:
             raise ValueError(f"{value!r} is not text")
-        return parse_address(value)
+        host, port = parse_address(value)
+        if name in _IPV4_ONLY and ":" in host:
+            raise ValueError(f"{host} is IPv6, and the devices' protocol is IPv4")
+        return host, port
     except ValueError as error:
         raise ConfigError(f'{name}: {error}; expected for example "0.0.0.0:5566"') from None

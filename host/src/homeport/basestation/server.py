@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import errno
 import logging
 import os
 import signal
@@ -34,10 +33,10 @@ from homeport.basestation.switchboard import GspSwitchboard, reached_at
 from homeport.basestation.udp import UdpEndpoint, monotonic_ms
 from homeport.errors import ConfigError
 from homeport.fingerprint import format_fingerprint
+from homeport.tcp import listen
 from homeport.wire import Address, address_text, endpoint
 
 _EXCHANGE_S = 1.0
-_BACKLOG = 128
 _T = TypeVar("_T")
 
 
@@ -102,15 +101,15 @@ class Basestation:
                 self._archive.batch.lost(device_id, int(time.time()))
         self._gsp_udp.wake()
 
-        doorway = _naming("gateway", lambda: _listen(config.gateway_or_default))
+        doorway = _naming("gateway", lambda: listen(config.gateway_or_default))
         self._gateway = Gateway(self._controller_udp, self._gsp_udp, switchboard, monotonic_ms, self._log)
         self._controller_udp.carriers[TCP] = self._gsp_udp.carriers[TCP] = self._gateway.send
         await self._gateway.start(doorway)
         self._closing.push_async_callback(self._gateway.close)
-        listener = _naming("gate", lambda: _listen(config.gate))
+        listener = _naming("gate", lambda: listen(config.gate))
         await self._gate.start(listener)
         self._closing.push_async_callback(self._gate.close)
-        admin_listener = _naming("admin", lambda: _listen(config.admin))
+        admin_listener = _naming("admin", lambda: listen(config.admin))
         admin = Admin(self._figures)
         admin.start(admin_listener)
         self._closing.push_async_callback(admin.close)
@@ -214,17 +213,3 @@ def _naming(option: str, open_: Callable[[], _T]) -> _T:
         return open_()
     except ConfigError as error:
         raise ConfigError(f"{error}; {remedy}") from None
-
-
-def _listen(where: Address) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(where)
-        listener.listen(_BACKLOG)
-        listener.setblocking(False)
-    except OSError as error:
-        listener.close()
-        what = "is already in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
-        raise ConfigError(f"TCP {address_text(where)} {what}") from None
-    return listener

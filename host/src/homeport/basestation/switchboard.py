@@ -14,6 +14,7 @@ from homeport.basestation.udp import UdpEndpoint, monotonic_ms
 from homeport.gate_messages import Connect
 from homeport.wire import endpoint
 
+_ANYWHERE = "192.0.2.1"  # an address on the internet, of no host
 _ANY_PORT = 9  # no packet is sent there: a UDP socket is only asked which address it would send from
 
 
@@ -29,11 +30,11 @@ class GspSwitchboard:
 
     def relay_endpoint(self, reached: str) -> bytes:
         """The session server's endpoint for a client that reached us at `reached`."""
-        return fill_address(self._public, reached)
+        return fill_address(self._public, _ipv4_of(reached))
 
     def second_probe_endpoint(self, reached: str) -> bytes:
         """The controller's endpoint for such a client."""
-        return fill_address(self._controller, reached)
+        return fill_address(self._controller, _ipv4_of(reached))
 
     def add_probe(self, probe_id: bytes, key_material: bytes) -> None:
         """Answer probes of this id."""
@@ -82,6 +83,13 @@ class GspSwitchboard:
 
     def _wake_soon(self) -> None:
         asyncio.get_running_loop().call_soon(self._udp.wake)
+
+
+def _ipv4_of(reached: str) -> str:
+    """For a client that reached us over IPv6: the IPv4 address of this machine that the internet would see, if any."""
+    if ":" not in reached:
+        return reached
+    return "127.0.0.1" if reached == "::1" else reached_at(_ANYWHERE)
 
 
 def fill_address(public: bytes, address: str) -> bytes:

@@ -48,7 +48,9 @@ class Device:
         if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * PSK_LEN}}}", self.key):
             raise ConfigError(f"not a device key: expected {2 * PSK_LEN} hex digits, got {len(self.key)} characters")
         if self.controller is not None:
-            split_address(self.controller, PORT_CONTROLLER)
+            host, _ = split_address(self.controller, PORT_CONTROLLER)
+            if ":" in host:
+                raise ConfigError(f"--controller: {host} is IPv6; devices speak IPv4")
 
     def arguments(self) -> list[str]:
         """Return the options by which the firmware is configured."""

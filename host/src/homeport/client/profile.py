@@ -37,7 +37,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from homeport.errors import ConfigError, StorageError
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.fingerprint import fingerprint_of, format_fingerprint, parse_fingerprint
-from homeport.wire import parse_address
+from homeport.wire import address_text, parse_address
 
 MIN_KEY_BITS = 2048
 MAX_KEY_BITS = 8192  # more only stalls the handshake
@@ -100,7 +100,7 @@ class Profile:
         encryption = _encryption(password)
         if basestation is not None:
             host, port = split_address(basestation, GATE_PORT)
-            basestation = f"{host}:{port}"
+            basestation = address_text((host, port))
         if isinstance(pin, str):
             pin = parse_fingerprint(pin)
         directory = _directory(home, name)
@@ -204,13 +204,16 @@ def check_name(name: str) -> None:
 
 
 def split_address(text: str, default_port: int) -> tuple[str, int]:
-    """Split 'HOST' or 'HOST:PORT'; raise ConfigError."""
+    """Split 'HOST' or 'HOST:PORT', where HOST is a name, an IPv4 address or '[IPV6]'; raise ConfigError."""
     try:
         host, port = parse_address(text, default_port)
     except ValueError:
         host, port = "", 0
-    if not _HOST.fullmatch(host) or port == 0:
-        raise ConfigError(f"not an address: {text[:80]!r}; expected HOST:PORT with a port of 1 to 65535")
+    # What has a colon is an IPv6 address, or there would be no result.
+    if not (":" in host or _HOST.fullmatch(host)) or port == 0:
+        raise ConfigError(
+            f"not an address: {text[:80]!r}; expected HOST:PORT with a port of 1 to 65535, and IPv6 in brackets"
+        )
     return host, port
 
 

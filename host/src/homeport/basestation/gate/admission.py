@@ -24,6 +24,7 @@ from homeport.basestation.limits import Buckets
 from homeport.basestation.machine import Rng
 from homeport.fingerprint import format_fingerprint
 from homeport.gate_messages import PROBE_ID_LEN, Connect
+from homeport.wire import share_of, socket_address
 
 _HANDSHAKE_THREADS = 1  # RSA for strangers may take one core, but never the event loop
 _SWEEP_S = 1.0
@@ -40,7 +41,7 @@ class Switchboard(Protocol):
     """What the gate asks of the session server; answers come back to `Gate.connected` and `Gate.refused`."""
 
     def relay_endpoint(self, reached: str) -> bytes:
-        """The session server's endpoint (6 bytes) for a client that reached us at IPv4 address `reached`."""
+        """The session server's endpoint (6 bytes) for a client that reached us at IP address `reached`."""
         ...
 
     def second_probe_endpoint(self, reached: str) -> bytes | None:
@@ -219,7 +220,7 @@ class Gate:
     def report(self, link: GateLink, stage: str, reason: str) -> None:
         """A connection failed: count it, and log it unless this source has filled the log already."""
         self.counters[f"failed_{stage}"] += 1
-        if self._reports.take(link.source, self.now_ms()):
+        if self._reports.take(link.share, self.now_ms()):
             self._log("gate_failed", source=link.source, stage=stage, reason=reason)
 
     def _answer(self, event: Connected | ConnectRefused, outcome: str) -> None:
@@ -239,18 +240,18 @@ class Gate:
             link.perform(session.connected(id_, event))
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("peername") or ("", 0)
-        source = str(peer[0])
-        limit = self._limit(source)
+        remote = socket_address(writer.get_extra_info("peername") or ("", 0))
+        share = share_of(remote[0])
+        limit = self._limit(share)
         if limit:
             self.counters[f"limited_{limit}"] += 1
             writer.transport.abort()
             return
-        link = GateLink(self, reader, writer, Carrier(GATE, next(self._numbers), (source, peer[1])))
+        link = GateLink(self, reader, writer, Carrier(GATE, next(self._numbers), remote))
         task = asyncio.current_task()
         assert task is not None
         self._links[link] = task
-        self._per_source[source] += 1
+        self._per_source[share] += 1
         try:
             await link.run()
             # Still ours until the last byte is taken: `sweep` cuts a client that does not.
@@ -259,26 +260,23 @@ class Gate:
         finally:
             self._forget(link)
 
-    def _limit(self, source: str) -> str:
-        """Which limit a new connection from `source` would exceed, if any."""
+    def _limit(self, share: str) -> str:
+        """Which limit a new connection of that share (`wire.share_of`) would exceed, if any."""
         if len(self._links) >= self.settings.connections_max:
             return "connections"
         if len(self._links) - len(self._probes) >= self.settings.opening_max:
             return "opening"
-        if self._per_source[source] >= self.settings.connections_per_source:
+        if self._per_source[share] >= self.settings.connections_per_source:
             return "source"
-        if (
-            sum(link.session is None for link in self._links if link.source == source)
-            >= self.settings.opening_per_source
-        ):
+        if sum(link.session is None for link in self._links if link.share == share) >= self.settings.opening_per_source:
             return "opening_source"
-        return "" if self._new.take(source, self.now_ms()) else "rate"
+        return "" if self._new.take(share, self.now_ms()) else "rate"
 
     def _forget(self, link: GateLink) -> None:
         del self._links[link]
-        self._per_source[link.source] -= 1
-        if not self._per_source[link.source]:
-            del self._per_source[link.source]
+        self._per_source[link.share] -= 1
+        if not self._per_source[link.share]:
+            del self._per_source[link.share]
         probe_id = self._probes.pop(link, None)
         if probe_id is not None:
             del self._by_number[link.carrier.number]

@@ -17,6 +17,7 @@ from homeport.basestation.gate.tls import TlsEnd, identify
 from homeport.basestation.gate.websocket import Binary, Ended, Opened, Oversized, Received, Text, WebSocketEnd
 from homeport.gate_messages import Connect
 from homeport.tcp import tune
+from homeport.wire import share_of, socket_address
 
 _READ_LEN = 16_384
 OPENING_MAX = 65_536  # bytes; the largest certificate OpenSSL would take, and the upgrade, are far below
@@ -61,7 +62,8 @@ class GateLink:
         self, owner: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, carrier: Carrier
     ) -> None:
         self.carrier = carrier
-        self.reached = str(writer.get_extra_info("sockname")[0])
+        self.share = share_of(carrier.remote[0])
+        self.reached, _ = socket_address(writer.get_extra_info("sockname"))
         self.session: GateSession | None = None
         self._owner = owner
         self._reader = reader

@@ -10,6 +10,7 @@ from homeport_core.errors import MalformedError
 
 from homeport.basestation.carrier import TCP, Carrier
 from homeport.basestation.gateway.delimiter import Delimiter
+from homeport.wire import socket_address
 
 BACKLOG_MAX = 131_072
 """Octets waiting for a peer that does not read; what is sent beyond is lost, as in a queue of UDP."""
@@ -59,8 +60,8 @@ class GatewayLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        host, port = transport.get_extra_info("peername") or self.carrier.remote
-        self.carrier = self.carrier._replace(remote=(str(host), int(port)))
+        remote = socket_address(transport.get_extra_info("peername") or self.carrier.remote)
+        self.carrier = self.carrier._replace(remote=remote)
         if self._owner.opened(self):
             _watch_peer(transport.get_extra_info("socket"))
             self._transport.set_write_buffer_limits(PAIR_BACKLOG)

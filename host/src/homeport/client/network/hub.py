@@ -14,7 +14,7 @@ import errno
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -107,15 +107,20 @@ class Hub:
         """Give datagrams for `endpoint` (6 bytes) to `send`, which may lose them, instead of to a socket."""
         self._carriers[endpoint] = send
 
-    def deliver(self, data: bytes, endpoint: bytes) -> None:
-        """Take a datagram that a carrier has brought from `endpoint`, if it is for a machine with NSIs."""
-        machine = self._machine_of(data, endpoint)
-        if machine is None:
-            self.drops["unknown"] += 1
-            return
-        machine.datagram(now_ms(), bytearray(data), endpoint)
-        self._step(machine)
-        self._arm()
+    def deliver(self, datagrams: Iterable[bytes], endpoint: bytes) -> None:
+        """Take datagrams that a carrier has brought from `endpoint`, those that are for a machine with NSIs."""
+        touched: dict[Machine, None] = {}
+        now = now_ms()
+        for data in datagrams:
+            machine = self._machine_of(data, endpoint)
+            if machine is None:
+                self.drops["unknown"] += 1
+                continue
+            machine.datagram(now, bytearray(data), endpoint)
+            touched[machine] = None
+        for machine in touched:
+            self._step(machine)
+        self.arm()
 
     def open_extra(self, machine: Machine) -> socket.socket:
         """Another socket, for one machine; it is closed with the machine at the latest. Raises OSError."""
@@ -150,7 +155,7 @@ class Hub:
     def flush(self, machine: Machine) -> None:
         """After a call to `machine`: send what it wants, hand out its events, set the timer."""
         self._step(machine)
-        self._arm()
+        self.arm()
 
     def _step(self, machine: Machine) -> None:
         nsis = machine.nsis
@@ -192,7 +197,7 @@ class Hub:
                 touched[machine] = None
         for machine in touched:
             self._step(machine)
-        self._arm()
+        self.arm()
 
     def _machine_of(self, data: bytes | bytearray, source: bytes) -> Machine | None:
         known = self._by_nsi
@@ -224,7 +229,8 @@ class Hub:
         self._via = {way: via for way, via in self._via.items() if via is not sock}
         self._close_socket(sock)
 
-    def _arm(self) -> None:
+    def arm(self) -> None:
+        """A machine's deadline may have come nearer: look at all."""
         deadline = min((m.deadline_ms for m in self._machines if m.deadline_ms is not None), default=None)
         if self._timer is not None:
             if deadline is None or deadline >= self._armed_for_ms:
@@ -244,7 +250,7 @@ class Hub:
             if deadline is not None and now >= deadline:
                 machine.timeout(now)
                 self._step(machine)
-        self._arm()
+        self.arm()
 
 
 def _bound_socket(host: str, port: int) -> socket.socket:
