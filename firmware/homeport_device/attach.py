@@ -5,6 +5,9 @@ its key over the nonce that comes back; from then on alive requests keep the att
 a fixed schedule. Whatever fails leads back to IDLE, from where everything starts anew with a new nonce and, when no
 connection is open, a new port. Open connections survive all of this. An attachment is left on silence alone:
 no packet, forged or real, can end it.
+
+Where UDP gets no answer, and the product has TCP, invites go over a TCP connection to the controller as well. The way
+over which the controller's answer comes is that of the whole registration (docs/extensions.md).
 """
 
 from homeport_core import ticks
@@ -80,6 +83,10 @@ _RETRY_MS = const(2000)
 _DOUBLINGS_MAX = const(4)
 _INVITES = const(6)
 _CONTROLLERS_MAX = const(6)
+# Invites unanswered until TCP is tried as well; over TCP, how long until UDP is tried again, doubled at most so often.
+_UDP_PATIENCE = const(2)
+_UDP_AGAIN_MS = const(300000)
+_UDP_DOUBLINGS_MAX = const(4)
 # Where U_ATTACH must have its payloads (core 4.5.1): EP, NONCE, CRYPTO and nothing else.
 _ATTACH_EP_OFF = const(20)
 _ATTACH_NONCE_OFF = const(30)
@@ -93,6 +100,7 @@ class Attach:
         self._stack = stack
         self.state = IDLE
         self.deadline_ms = None
+        self.socket = REMOTE  # the way of this registration: a UDP socket or a TCP link
         self.controller = self.gsp = self.seen_as = ENDPOINT_ZERO
         self.nat_type = NAT_UNKNOWN
         self.context = None
@@ -104,6 +112,9 @@ class Attach:
         self._dns_failures = 0
         self._heard = False  # an alive request came since attaching
         self._may_report = False  # one failure report for each invite
+        self._tcp = None
+        self._tcp_times = 0  # how often in a row TCP was needed
+        self._udp_again_ms = 0
 
     # Intent and time
 
@@ -118,6 +129,8 @@ class Attach:
         self._enter(STOPPED)
         self.context = self._challenge = None
         self.deadline_ms = None
+        if self._tcp is not None:
+            self._tcp.close()
 
     def renew(self, now_ms: int) -> None:
         """Leave the attachment for a new one with new keys, at once."""
@@ -157,11 +170,11 @@ class Attach:
 
     # Packets
 
-    def take_invite_answer(self, now_ms: int, packet: object, source: bytes) -> int:
+    def take_invite_answer(self, now_ms: int, packet: object, socket: object, source: bytes) -> int:
         """U_INVITE response of the controller (core 4.3)."""
-        if self.state != WAIT_BS or packet.flags != FL_RESPONSE or packet.sp != NSI_ZERO:
+        if packet.flags != FL_RESPONSE or packet.sp != NSI_ZERO or not self._awaits_controller(socket):
             return STATE
-        if source != self.controller:
+        if source != self._controller_at(socket):
             return SOURCE
         try:
             ipx = parse_ipx(packet.get(PL_IPX) or b"")
@@ -169,10 +182,15 @@ class Attach:
             return MALFORMED
         if not any(ipx.private[:4]) or not any(ipx.private[4:]):
             return MALFORMED
-        self.gsp = ipx.private
+        if self.state == ATTACHED:
+            self.renew(now_ms)
+            return TAKEN
+        self.socket = socket
+        self.gsp = ipx.private if socket == REMOTE else source
         self.seen_as = ipx.global_
         self._challenge = AesContext(key_material(self._stack.config.device_id.encode(), self._stack.config.key), False)
-        self._enter(DIRECTED)
+        if self.state == WAIT_BS:
+            self._enter(DIRECTED)
         self._count = 0
         self._invite_gsp(now_ms)
         return TAKEN
@@ -211,9 +229,66 @@ class Attach:
             return SOURCE
         self._heard = True
         self._count = 0
+        if self.socket != REMOTE and ticks.diff(now_ms, self._udp_again_ms) >= 0:
+            self._try_udp(now_ms)
         self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)
         self._send_alive(packet.seq, self._stack.events.fetch(packet.seq))
         return TAKEN
+
+    # TCP
+
+    def invite_over_tcp(self, now_ms: int, link: object) -> None:
+        """The connection to the controller is there: ask this way, if no other has led anywhere."""
+        if self._awaits_controller(link):
+            write_invite(self._stack.output.writer, self._stack.config)
+            self._stack.output.send(link, link.endpoint)
+
+    def lost_tcp(self, now_ms: int, link: object) -> None:
+        """The connection is gone; a registration that went over it begins anew."""
+        if self.socket is not link:
+            return
+        if self.state == ATTACHED:
+            self.renew(now_ms)
+        elif self.state == WAIT_GSP:
+            self._fail(now_ms, _RETRY_MS)
+
+    def _awaits_controller(self, socket: object) -> bool:
+        """Whether an answer of the controller over that way would help."""
+        if self.state == WAIT_BS:
+            return True
+        if self.state == WAIT_GSP:
+            return socket != REMOTE and self.socket == REMOTE and self._count > 1
+        return self.state == ATTACHED and socket == REMOTE and self.socket != REMOTE
+
+    def _controller_at(self, socket: object) -> bytes:
+        return self.controller if socket == REMOTE else socket.endpoint
+
+    def _fall_back(self, now_ms: int, patient: bool) -> None:
+        """An invite went out over UDP: send it over TCP too, once `patient` is over or at once."""
+        if not self._stack.config.tcp_fallback or self._count <= (_UDP_PATIENCE if patient else 0):
+            return
+        if self._tcp is None:
+            from homeport_device.tcp_attach import TcpAttach
+
+            self._tcp = TcpAttach(self._stack)
+        self._tcp.begin(now_ms, self.controller)
+
+    def _note_way(self, now_ms: int) -> None:
+        """Attached: a connection that is not needed is closed, and over TCP a time set to try UDP again."""
+        if self.socket != REMOTE:
+            wait_ms = _UDP_AGAIN_MS << min(self._tcp_times, _UDP_DOUBLINGS_MAX)
+            self._udp_again_ms = ticks.add(now_ms, wait_ms)
+            self._tcp_times += 1
+            return
+        self._tcp_times = 0
+        if self._tcp is not None:
+            self._tcp.close()
+
+    def _try_udp(self, now_ms: int) -> None:
+        """Attached over TCP for long: if the controller answers over UDP again, `take_invite_answer` begins anew."""
+        self._udp_again_ms = ticks.add(now_ms, _UDP_AGAIN_MS << min(self._tcp_times, _UDP_DOUBLINGS_MAX))
+        write_invite(self._stack.output.writer, self._stack.config)
+        self._stack.output.send(REMOTE, self.controller)
 
     # Steps
 
@@ -255,6 +330,7 @@ class Attach:
         self._stack.output.send(REMOTE, self.controller)
         self.deadline_ms = ticks.add(now_ms, _RETRY_MS << min(self._count, _DOUBLINGS_MAX))
         self._count += 1
+        self._fall_back(now_ms, self._tcp_times == 0)
 
     def _invite_gsp(self, now_ms: int) -> None:
         if self._count == _INVITES:
@@ -262,10 +338,12 @@ class Attach:
             self._fail(now_ms, _RETRY_MS)
             return
         write_gsp_invite(self._stack.output.writer, self._stack.config, self._nonce)
-        self._stack.output.send(REMOTE, self.gsp)
+        self._stack.output.send(self.socket, self.gsp)
         self._may_report = True
         self._count += 1
         self.deadline_ms = ticks.add(now_ms, _RETRY_MS << min(self._count, _DOUBLINGS_MAX))
+        if self.socket == REMOTE:
+            self._fall_back(now_ms, True)
 
     def _prove(self, now_ms: int, packet: object, nonce_gsp: bytes, seed_gsp: bytes) -> None:
         """Answer with our seed; this makes us attached, whether the answer arrives or not."""
@@ -278,7 +356,8 @@ class Attach:
         writer.add(PL_IPX, build_ipx(local, self.seen_as, self.nat_type))
         writer.add(PL_NOTIFY, build_notify(NOTIFY_OK))
         output.seal(self._challenge, nonce_gsp + seed)
-        output.send(REMOTE, self.gsp)
+        output.send(self.socket, self.gsp)
+        self._note_way(now_ms)
         self.context = AesContext(key_material(nonce_gsp + self._nonce, seed_gsp + seed), False)
         self._challenge = None
         self._nsi = packet.sp
@@ -313,7 +392,7 @@ class Attach:
         writer.add(PL_NOTIFY, build_notify(NOTIFY_OK))
         if event:
             writer.add(PL_PIGGY, build_piggy(event))
-        self._stack.output.send(REMOTE, self.gsp)
+        self._stack.output.send(self.socket, self.gsp)
 
     def _fail(self, now_ms: int, wait_ms: int) -> None:
         self._enter(FAILED)

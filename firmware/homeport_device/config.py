@@ -96,7 +96,10 @@ class Config:
     # Features of the reference that can be left out. `tcp_fallback` says that the port offers that transport.
     client_names = True
     many_ports = True
+    many_sockets = True  # where the port has them
     tcp_fallback = False
+    # Where TCP is tried; 0: at the controller's own port number.
+    tcp_port = 0
     attach_statistics = True
     # Names clients, addresses and traffic in the clear, so a product has to ask for it (core 14 row 22).
     connection_statistics = False

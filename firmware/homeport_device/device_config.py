@@ -6,6 +6,8 @@ from homeport_device.config import Config
 class DeviceConfig(Config):
     """`DeviceConfig(device_id, key, name=value, …)`, as `Config`. Raises ConfigError."""
 
+    # All ports have TCP.
+    tcp_fallback = True
     name = ""
     state_dir = "state"
     # Slots in the list of users, and whether it keeps push tokens (256 octets a user more).

@@ -6,12 +6,15 @@ from homeport_core.spec import IV_LEN, SUITE_AES
 
 LOCAL = const(0)
 REMOTE = const(1)
+# Further remote sockets, of connections behind a symmetric NAT (core 5.5).
+FIRST_EXTRA = const(2)
+EXTRA_MAX = const(250)
 
 
 class Output:
     """Writes into a buffer kept for life and sends through `port.send(socket, endpoint, buf, n)`.
 
-    While `silent` is set nothing leaves through the remote socket, whoever asks: the master switch
+    While `silent` is set nothing leaves but through the local socket, whoever asks: the master switch
     (design, section 6 rule 5) is enforced here.
     """
 
@@ -28,13 +31,15 @@ class Output:
         iv = self._rng(IV_LEN) if context.suite == SUITE_AES else b""
         return self.writer.seal(context, plaintext, iv, flags)
 
-    def send(self, socket: int, endpoint: bytes) -> None:
+    def send(self, socket: object, endpoint: bytes) -> None:
         """Send the packet in `writer`, sealed or not."""
         self.send_copy(socket, endpoint, self.writer.buf, self.writer.finish())
 
-    def send_copy(self, socket: int, endpoint: bytes, buf: bytes | bytearray, n: int) -> None:
+    def send_copy(self, socket: object, endpoint: bytes, buf: bytes | bytearray, n: int) -> None:
         """Send `buf[:n]`, a packet complete already. Endpoints without address or port are skipped."""
-        if self.silent and socket == REMOTE:
+        if self.silent and socket != LOCAL:
             return
-        if any(endpoint[:4]) and (endpoint[4] or endpoint[5]):
+        if not isinstance(socket, int):
+            socket.send(buf, n)
+        elif any(endpoint[:4]) and (endpoint[4] or endpoint[5]):
             self._port.send(socket, endpoint, buf, n)

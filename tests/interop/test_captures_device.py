@@ -39,6 +39,7 @@ REFERENCE = {
     "connection_statistics": True,
     "controllers": (b"\x7f\x00\x00\x01\x15\xbe",),
     "local_port": 15570,
+    "tcp_fallback": False,
 }
 
 
