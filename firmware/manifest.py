@@ -41,6 +41,7 @@ package(
         "config.py",
         "connect.py",
         "connection.py",
+        "crowd.py",
         "device.py",
         "device_config.py",
         "driver.py",

@@ -44,6 +44,10 @@ FRAMING_CLOSE = const(3)
 FRAMING_FEATURES = const(0x48500001)
 FEATURE_REMEMBERS = const(0x00000001)  # runs a repeated request once, and answers it again
 FEATURE_KEYED = const(0x00000002)  # wants this user's end-to-end key before it does anything
+FEATURE_SEARCHES = const(0x00000004)  # looks for a direct path again when asked
+# Ours: look for a direct path again. Both ends say their private and public endpoint (6 octets each) and NAT type.
+FRAMING_SEARCH = const(0x48500003)
+SEARCH_LEN = const(13)
 # Ours: both messages of the exchange that takes an introduced connection to end-to-end keys.
 FRAMING_END_TO_END = const(0x48500010)
 # Ours: how the id of an end-to-end key begins, to tell it from keys for local connections alone.

@@ -17,6 +17,7 @@ from homeport_core.spec import (
     IPX_NO_RENDEZVOUS,
     KEY_MATERIAL_LEN,
     LOCAL_NSI_MAX,
+    NAT_SYMMETRIC,
     NOTIFY_BUSY_MICRO,
     NOTIFY_CP_ACCESS,
     NOTIFY_ENCR_MISMATCH,
@@ -28,13 +29,14 @@ from homeport_core.spec import (
     PL_FP,
     PL_IPX,
     PL_NOTIFY,
+    SEARCH_LEN,
 )
 
 from homeport_device.attach import ATTACHED
 from homeport_device.connection import Connection
 from homeport_device.drops import AUTH, MALFORMED, OFF, REPLAY, SOURCE, STATE, TAKEN
 from homeport_device.identity import CAPABILITY_MASK, capability_bits
-from homeport_device.output import LOCAL, REMOTE
+from homeport_device.output import LOCAL
 from homeport_device.rendezvous import Rendezvous
 
 
@@ -61,7 +63,8 @@ class Connect:
             return MALFORMED
         # Without an NSI the connection gets one of ours, and its MAC tells the introduction from others.
         mark = ipx.sp or packet.mac()[:NSI_LEN]
-        connection = Connection(ipx.sp or stack.connections.new_nsi(), packet.cp, None, REMOTE, source, now_ms)
+        nsi = ipx.sp or stack.connections.new_nsi()
+        connection = Connection(nsi, packet.cp, None, attach.socket, source, now_ms)
         self._describe(connection, packet, ipx)
         material = self._open(packet, attach.context)
         if material is None:
@@ -145,9 +148,30 @@ class Connect:
         )
         if ipx.flags & IPX_NO_RENDEZVOUS:
             search.decline()
-        elif self._stack.config.many_ports:
-            search.try_ports()
+        else:
+            self._extend(now_ms, search)
         connection.rendezvous = search
+
+    def search_again(self, now_ms: int, connection: Connection, message: bytes) -> bytes:
+        """The client is elsewhere, or lost the direct path: `message` has its endpoints and NAT type, the answer
+        ours (docs/extensions.md). Raises MalformedError."""
+        if len(message) != SEARCH_LEN:
+            raise MalformedError("a request to search has 13 octets", len(message))
+        private, global_, nat_type = message[:6], message[6:12], message[12]
+        if connection.rendezvous.again(now_ms, private, global_, nat_type & IPX_NAT_MASK):
+            self._extend(now_ms, connection.rendezvous)
+        attach = self._stack.attach
+        return self._stack.port.local_endpoint() + attach.seen_as + bytes((attach.nat_type,))
+
+    def _extend(self, now_ms: int, search: Rendezvous) -> None:
+        """Try many ports or sockets where the NAT of one side needs it."""
+        stack = self._stack
+        if stack.config.many_ports:
+            search.try_ports()
+        if stack.config.many_sockets and stack.attach.nat_type == NAT_SYMMETRIC:
+            from homeport_device.crowd import Crowd
+
+            search.try_sockets(now_ms, Crowd(stack.port))
 
     def _answer(self, packet: object, connection: Connection, code: int) -> None:
         output = self._stack.output

@@ -4,12 +4,16 @@ from homeport_core.compat import const
 from homeport_core.errors import MalformedError
 from homeport_core.payloads import u32
 from homeport_core.spec import (
+    FEATURE_KEYED,
+    FEATURE_REMEMBERS,
+    FEATURE_SEARCHES,
     FL_RESPONSE,
     FRAMING_CLOSE,
     FRAMING_CLOSE_OLD,
     FRAMING_END_TO_END,
     FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
+    FRAMING_SEARCH,
 )
 
 from homeport_device.connection import CLOSING, CONNECTED
@@ -18,9 +22,6 @@ from homeport_device.drops import MALFORMED, RATE, STATE, TAKEN, UNKNOWN
 _COMMAND_LEN = const(4)
 _KEEP_ALIVE_LEN = const(8)
 _CLOSE_ANSWER = b"\x00\x00\x00\x03"
-_FEATURES_ANSWER = b"\x48\x50\x00\x01\x00\x00\x00\x01"  # FEATURE_REMEMBERS
-_FEATURES_ANSWER_BARRED = b"\x48\x50\x00\x01\x00\x00\x00\x03"  # and FEATURE_KEYED
-_FEATURES_ANSWER_CLEAR = b"\x48\x50\x00\x01\x00\x00\x00\x00"  # nothing to recognise a packet by
 
 
 class Framing:
@@ -49,10 +50,15 @@ class Framing:
                 self._stack.close(now_ms, connection)
             answer = _CLOSE_ANSWER
         elif command == FRAMING_FEATURES and connection.state != CLOSING:
-            if connection.is_barred:
-                answer = _FEATURES_ANSWER_BARRED
-            else:
-                answer = _FEATURES_ANSWER if connection.seen is not None else _FEATURES_ANSWER_CLEAR
+            answer = bytes(packet.buf[off : off + _COMMAND_LEN]) + _features(connection).to_bytes(4, "big")
+        elif command == FRAMING_SEARCH:
+            if not fresh or connection.state != CONNECTED or connection.rendezvous is None:
+                return STATE
+            message = bytes(packet.buf[off : off + n])
+            try:
+                answer = message[:_COMMAND_LEN] + self._stack.search_again(now_ms, connection, message[_COMMAND_LEN:])
+            except MalformedError:
+                return MALFORMED
         elif command == FRAMING_END_TO_END and connection.state != CLOSING:
             if connection.is_local or connection.is_end_to_end:
                 return STATE
@@ -79,3 +85,15 @@ class Framing:
 
     def closed(self, connection: object) -> None:
         """Nothing is kept for a connection."""
+
+
+def _features(connection: object) -> int:
+    """What we can do on this connection."""
+    if connection.seen is None:
+        return 0  # nothing to recognise a packet by
+    bits = FEATURE_REMEMBERS
+    if connection.is_barred:
+        bits |= FEATURE_KEYED
+    if connection.rendezvous is not None:
+        bits |= FEATURE_SEARCHES
+    return bits

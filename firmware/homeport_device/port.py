@@ -7,6 +7,8 @@
     resolve(name)                            look a name up, answer through driver.resolved()
     reopen()                                 a fresh remote socket
     receive_up_to(size)                      datagrams may be so long, where that is more than 1500 octets
+    open_extra() -> int                      another remote socket, 0 when there is no room for one (on boards: never)
+    close_extra(socket)                      close one of those
     local_endpoint() -> bytes                of the remote socket, 0.0.0.0 where the address is not known
     arm(delay_ms)                            call driver.timeout() after that, in place of what was armed; None: never
     run(driver, tasks)                       until SIGTERM, SIGINT or stop(); `tasks` are async functions to run besides

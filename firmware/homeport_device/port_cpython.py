@@ -13,7 +13,7 @@ from homeport_core.spec import ENDPOINT_ZERO
 from homeport_core.ticks import PERIOD
 
 from homeport_device.device_config import parse_address
-from homeport_device.output import LOCAL, REMOTE
+from homeport_device.output import EXTRA_MAX, FIRST_EXTRA, LOCAL, REMOTE
 from homeport_device.randomness import random, require_random
 
 # Datagrams taken in one wake-up, so that a flood on one socket cannot hold up timers and the other socket.
@@ -29,7 +29,7 @@ class Port:
         require_random()
         self.random = random
         self.unsent = 0
-        self._sockets = [None, None]
+        self._sockets = {}
         self._driver = None
         self._loop = None
         self._timer = None
@@ -57,11 +57,34 @@ class Port:
         if self._loop:
             self._loop.add_reader(self._sockets[REMOTE], self._drain, REMOTE)
 
+    def open_extra(self) -> int:
+        if len(self._sockets) >= FIRST_EXTRA + EXTRA_MAX:
+            return 0
+        try:
+            opened = _bound_socket(0)
+        except OSError:
+            return 0
+        index = next(n for n in range(FIRST_EXTRA, FIRST_EXTRA + EXTRA_MAX) if n not in self._sockets)
+        self._sockets[index] = opened
+        self._loop.add_reader(opened, self._drain, index)
+        return index
+
+    def close_extra(self, index: int) -> None:
+        opened = self._sockets.pop(index)
+        if self._loop:
+            self._loop.remove_reader(opened)
+        opened.close()
+
     def send(self, socket_index: int, endpoint: bytes, buf: bytes | bytearray, n: int) -> None:
         try:
             self._sockets[socket_index].sendto(memoryview(buf)[:n], _address(endpoint))
         except OSError:
             self.unsent += 1
+
+    def open_serial(self, path: str, owner: object) -> object:
+        from homeport_device.serial_cpython import connect
+
+        return connect(self._loop, self._driver, path, owner)
 
     def receive_up_to(self, size: int) -> None:
         self._datagram_max = max(size, _DATAGRAM_MAX) + 1
@@ -112,10 +135,9 @@ class Port:
         self._stopped.set()
 
     def close(self) -> None:
-        for opened in self._sockets:
-            if opened:
-                opened.close()
-        self._sockets = [None, None]
+        for opened in self._sockets.values():
+            opened.close()
+        self._sockets = {}
 
     async def _run(self, driver: object, tasks: list) -> None:
         self._driver = driver
@@ -131,8 +153,8 @@ class Port:
             self.start_task(function(), done)
         await self._stopped.wait()
         self.arm(None)
-        for index in (LOCAL, REMOTE):
-            self._loop.remove_reader(self._sockets[index])
+        for opened in self._sockets.values():
+            self._loop.remove_reader(opened)
         self._loop = None
 
     def _drain(self, index: int) -> None:
@@ -143,7 +165,7 @@ class Port:
             except OSError:
                 return
             self._driver.datagram(index, data, socket.inet_aton(address[0]) + address[1].to_bytes(2, "big"))
-            if self._sockets[index] is not opened:
+            if self._sockets.get(index) is not opened:
                 return
 
     def _ended(self, task: object, done: object) -> None:

@@ -52,8 +52,8 @@ class MicroPythonPort:
         self.random = random
         self.unsent = 0
         self.lost = 0
-        self._sockets = [None, None]
-        self._tasks = [None, None]
+        self._sockets = {}
+        self._tasks = {}
         self._remote_port = 0
         self._driver = None
         self._timer = None
@@ -84,6 +84,9 @@ class MicroPythonPort:
             self._tasks[REMOTE] = asyncio.create_task(self._receive(REMOTE))
             if waiting is not asyncio.current_task():
                 waiting.cancel()
+
+    def open_extra(self) -> int:
+        return 0
 
     def send(self, socket_index: int, endpoint: bytes, buf: bytes | bytearray, n: int) -> None:
         try:
@@ -127,10 +130,9 @@ class MicroPythonPort:
         self._main.cancel()
 
     def close(self) -> None:
-        for opened in self._sockets:
-            if opened:
-                opened.close()
-        self._sockets = [None, None]
+        for opened in self._sockets.values():
+            opened.close()
+        self._sockets = {}
 
     async def _run(self, driver: object, tasks: list) -> None:
         self._driver = driver
@@ -147,7 +149,7 @@ class MicroPythonPort:
     async def _receive(self, index: int) -> None:
         """Feed datagrams of one socket for as long as it is that socket."""
         opened = self._sockets[index]
-        while self._sockets[index] is opened:
+        while self._sockets.get(index) is opened:
             try:
                 await _Readable(opened)
                 self._drain(index, opened)
@@ -162,7 +164,7 @@ class MicroPythonPort:
             except OSError:
                 return
             self._driver.datagram(index, data, endpoint)
-            if self._sockets[index] is not opened:
+            if self._sockets.get(index) is not opened:
                 return
 
     def _catch_up(self) -> None:

@@ -1,10 +1,13 @@
 """The port for MicroPython on Unix, where an address is the system's own structure in octets."""
 
+import asyncio
 import socket
 import sys
 
 from homeport_core.compat import const
+from homeport_core.errors import ConfigError
 
+from homeport_device.output import EXTRA_MAX, FIRST_EXTRA
 from homeport_device.port_micropython import MicroPythonPort
 
 # What the structure begins with: the family, and on some systems the size.
@@ -31,6 +34,31 @@ class Port(MicroPythonPort):
             # One octet more than the packet claims, so that a longer datagram is found out.
             data = opened.recvfrom(min(data[14] << 8 | data[15], _PACKET_LIMIT) + 1)[0]
         return data, self.unpack(address)
+
+    def open_serial(self, path: str, owner: object) -> object:
+        from homeport_device.serial_unix import connect
+
+        return connect(self._driver, path, owner)
+
+    def open_extra(self) -> int:
+        if len(self._sockets) >= FIRST_EXTRA + EXTRA_MAX:
+            return 0
+        index = FIRST_EXTRA
+        while index in self._sockets:
+            index += 1
+        try:
+            self._sockets[index], _ = self._free_socket()
+        except (OSError, ConfigError):
+            return 0
+        self._tasks[index] = asyncio.create_task(self._receive(index))
+        return index
+
+    def close_extra(self, index: int) -> None:
+        opened = self._sockets.pop(index)
+        waiting = self._tasks.pop(index)
+        if waiting is not asyncio.current_task():
+            waiting.cancel()
+        opened.close()
 
     def pack(self, endpoint: bytes) -> bytes:
         """The system's form of an endpoint."""

@@ -17,6 +17,10 @@ from homeport_device.rate import RateLimit
 
 _PERIOD_MS = const(1000)
 _DURATION_MS = const(5000)
+# A client may have us search again, but not so often that it could use us to pester somebody.
+_AGAIN_MS = const(2000)
+# How long after a search its sockets wait for the client's decision.
+_LINGER_MS = const(5000)
 # A client behind a symmetric NAT may be at any port of its address.
 _PORTS_PERIOD_MS = const(50)
 _PORTS_AT_ONCE = const(10)
@@ -58,23 +62,30 @@ class Ports:
 
 
 class Rendezvous:
-    """One connection's search, if `wanted`. `deadline_ms` is None when nothing is left to send."""
+    """One connection's search, if `wanted`. `deadline_ms` is None when nothing is left to do."""
 
     def __init__(
         self, output: object, now_ms: int, nsi: bytes, private: bytes, global_: bytes, client_nat: int
     ) -> None:
         self._output = output
         self._nsi = nsi
-        self._private = private
-        self._global = global_
-        self.client_nat = client_nat
-        self.ports = None
-        self.wanted = True
-        self._ends_ms = ticks.add(now_ms, _DURATION_MS)
-        self._ask_ms = now_ms
-        self._ports_ms = now_ms
         self._answers = RateLimit(_ANSWERS_PER_S)
-        self._searching = True
+        self._used = REMOTE  # the socket that direct data came to last
+        self.ports = None
+        self.crowd = None
+        self.wanted = True
+        self._begin(now_ms, private, global_, client_nat)
+
+    def again(self, now_ms: int, private: bytes, global_: bytes, client_nat: int) -> bool:
+        """Search once more, as the client asked; False when it has asked a moment ago."""
+        if ticks.diff(now_ms, self._started_ms) < _AGAIN_MS:
+            return False
+        self.wanted = True
+        self.ports = None
+        if self.crowd is not None:
+            self.crowd.shrink(self._used)
+        self._begin(now_ms, private, global_, client_nat)
+        return True
 
     def decline(self) -> None:
         """The client wants no search; it is only answered, should it ask after all."""
@@ -86,21 +97,47 @@ class Rendezvous:
         if self.client_nat == NAT_SYMMETRIC:
             self.ports = Ports(self._global[4] << 8 | self._global[5])
 
+    def try_sockets(self, now_ms: int, crowd: object) -> None:
+        """Ask from many sockets as well, when the client's NAT is not symmetric, but ours is."""
+        if self.client_nat != NAT_SYMMETRIC:
+            self.crowd = self.crowd or crowd
+            self.crowd.start(now_ms)
+
     @property
     def deadline_ms(self) -> int | None:
         if not self._searching:
-            return None
-        if self.ports is not None and ticks.diff(self._ports_ms, self._ask_ms) < 0:
-            return self._ports_ms
-        return self._ask_ms
+            return self._gone_ms
+        due_ms = self._ask_ms
+        if self.ports is not None and ticks.diff(self._ports_ms, due_ms) < 0:
+            due_ms = self._ports_ms
+        if self.crowd is not None and self.crowd.next_ms is not None and ticks.diff(self.crowd.next_ms, due_ms) < 0:
+            due_ms = self.crowd.next_ms
+        return due_ms
 
     def end(self) -> None:
         """Send no more; questions are still answered."""
         self._searching = False
+        if self.crowd is not None:
+            self.crowd.next_ms = None
+            self._gone_ms = ticks.add(self._ends_ms, _LINGER_MS) if len(self.crowd) else None
+
+    def settle(self, socket: int) -> None:
+        """The client's data comes directly, to `socket`."""
+        self._searching = False
+        self._used = socket
+        if self.crowd is not None:
+            self.crowd.shrink(socket)
+            self._gone_ms = None
+
+    def close(self) -> None:
+        """The connection is gone."""
+        self.settle(REMOTE)
 
     def timeout(self, now_ms: int) -> None:
         """Ask at all endpoints that are due."""
         if not self._searching:
+            if self._gone_ms is not None and ticks.diff(now_ms, self._gone_ms) >= 0:
+                self.settle(self._used)
             return
         if ticks.diff(now_ms, self._ends_ms) >= 0:
             self.end()
@@ -114,6 +151,11 @@ class Rendezvous:
                 port = self.ports.next()
                 self._send(_ASK, REMOTE, self._global[:4] + port.to_bytes(2, "big"), None)
             self._ports_ms = ticks.add(now_ms, _PORTS_PERIOD_MS)
+        crowd = self.crowd
+        if crowd is not None and crowd.next_ms is not None and ticks.diff(now_ms, crowd.next_ms) >= 0:
+            socket = crowd.grow(now_ms)
+            if socket:
+                self._send(_ASK, socket, self._global, None)
 
     def take(self, now_ms: int, connection: object, packet: object, socket: int, source: bytes) -> int:
         """A rendezvous packet of this connection. The first conclusion sets the keep-alive time (core 5.5)."""
@@ -134,6 +176,15 @@ class Rendezvous:
                 connection.timeout_ms = timeout_for(interval_ms)
                 connection.restart_timer(now_ms)
         return TAKEN
+
+    def _begin(self, now_ms: int, private: bytes, global_: bytes, client_nat: int) -> None:
+        self._private = private
+        self._global = global_
+        self.client_nat = client_nat
+        self._started_ms = self._ask_ms = self._ports_ms = now_ms
+        self._ends_ms = ticks.add(now_ms, _DURATION_MS)
+        self._gone_ms = None
+        self._searching = True
 
     def _send(self, seq: int, socket: int, endpoint: bytes, own: bytes | None) -> None:
         """EP is where this goes; a second EP tells the peer how it saw us, echoed from its packet."""

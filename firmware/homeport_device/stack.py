@@ -9,6 +9,7 @@ does it act and move the peer's address. Until then nothing changes but a drop c
 (`homeport_core.ticks`). Buffers are made once.
 
     port.send(socket, endpoint, buf, n)   port.resolve(name)   port.reopen()   port.local_endpoint() -> 6 octets
+    port.open_extra() -> socket or 0      port.close_extra(socket)
     app.connection_allowed(connection)    app.psk_for(key_id, client_id, fingerprint) -> (psk, fingerprint) or None
     app.key_of(connection) -> (key id, key) of its user's end-to-end key, or None
     app.request(request, reader, writer) -> AER code           app.dropped(request)
@@ -45,7 +46,7 @@ from homeport_device.drops import AUTH, MALFORMED, OFF, REASONS, SOURCE, STATE, 
 from homeport_device.event import Events
 from homeport_device.framing import Framing
 from homeport_device.local import Local
-from homeport_device.output import LOCAL, REMOTE, Output
+from homeport_device.output import LOCAL, Output
 from homeport_device.psk import Psk
 from homeport_device.rpc import Rpc
 from homeport_device.statistics import Reports
@@ -199,11 +200,17 @@ class Stack:
             if connection is not None:
                 self.bar(connection)
 
+    def search_again(self, now_ms: int, connection: object, message: bytes) -> bytes:
+        """Look for a direct path to an introduced client that asks for it: see `Connect.search_again`."""
+        return self._connect.search_again(now_ms, connection, message)
+
     def release(self, now_ms: int, connection: object) -> None:
         """Free a connection: pending requests are dropped, handlers and application told."""
         if connection not in self.connections.slots:
             return
         self.connections.remove(connection)
+        if connection.rendezvous is not None:
+            connection.rendezvous.close()
         for _, _, handler in self._tags:
             handler.closed(connection)
         if self._streams is not None:
@@ -218,7 +225,7 @@ class Stack:
         n = len(data)
         if n > len(self._rx) or len(endpoint) != ENDPOINT_LEN:
             return MALFORMED
-        if socket == REMOTE and self.output.silent:
+        if socket != LOCAL and self.output.silent:
             return OFF
         if socket == LOCAL:
             if not self.config.is_on_link(endpoint):
@@ -234,20 +241,20 @@ class Stack:
             return self._take_data(now_ms, socket, endpoint)
         if socket == LOCAL:
             return self._take_local(now_ms, endpoint)
-        return self._take_remote(now_ms, endpoint)
+        return self._take_remote(now_ms, socket, endpoint)
 
-    def _take_remote(self, now_ms: int, source: bytes) -> int:
+    def _take_remote(self, now_ms: int, socket: object, source: bytes) -> int:
         packet = self._packet
         if packet.type == PT_U_ALIVE:
-            return self.attach.take_alive(now_ms, packet, source)
+            return self.attach.take_alive(now_ms, packet, source) if socket == self.attach.socket else SOURCE
         if packet.type == PT_U_ATTACH:
-            return self.attach.take_attach(now_ms, packet, source)
+            return self.attach.take_attach(now_ms, packet, source) if socket == self.attach.socket else SOURCE
         if packet.type == PT_U_INVITE:
-            return self.attach.take_invite_answer(now_ms, packet, source)
+            return self.attach.take_invite_answer(now_ms, packet, socket, source)
         if packet.type == PT_U_CONNECT:
-            if source == self.attach.gsp:
+            if source == self.attach.gsp and socket == self.attach.socket:
                 return self._connect.introduce(now_ms, packet, source)
-            return self._take_rendezvous(now_ms, REMOTE, source)
+            return self._take_rendezvous(now_ms, socket, source)
         return UNKNOWN
 
     def _take_local(self, now_ms: int, source: bytes) -> int:
@@ -323,7 +330,7 @@ class Stack:
             connection.owes_open_report = self.config.connection_statistics and not connection.is_local
             self.app.opened(connection)
         if connection.rendezvous is not None and source != self.attach.gsp:
-            connection.rendezvous.end()
+            connection.rendezvous.settle(socket)
 
     def _verify(self, connection: object, packet: object) -> None:
         """Check suite and MAC. The first packet under the keys of an exchange makes them the connection's."""

@@ -65,8 +65,10 @@ class Reports:
         search = connection.rendezvous
         if search is not None and search.wanted:
             ports = search.ports.tried if search.ports is not None else 0
+            sockets = search.crowd.opened if search.crowd is not None else 0
             writer.add(
-                PL_RENDEZVOUS_STATS, build_rendezvous_stats(_LAYOUT, search.client_nat, attach.nat_type, ports, 0)
+                PL_RENDEZVOUS_STATS,
+                build_rendezvous_stats(_LAYOUT, search.client_nat, attach.nat_type, ports, sockets),
             )
         self._finish(now_ms, connection, attach)
 

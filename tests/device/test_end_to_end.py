@@ -185,10 +185,10 @@ class BeforeTest(unittest.TestCase):
     def test_the_features_say_that_the_key_is_wanted(self):
         bench = self.bench
         ask = b"\x48\x50\x00\x01"
-        self.assertEqual(bench.answer(bench.data(ask, tag=TAG_FRAMING)), ask + b"\x00\x00\x00\x03")
+        self.assertEqual(bench.answer(bench.data(ask, tag=TAG_FRAMING)), ask + b"\x00\x00\x00\x07")
         bench.exchange()
         sent = bench.deliver(REMOTE, bench.data(ask, tag=TAG_FRAMING), CLIENT)
-        self.assertEqual(bench.keys.open(decode(sent[0][2])), ask + b"\x00\x00\x00\x01")
+        self.assertEqual(bench.keys.open(decode(sent[0][2])), ask + b"\x00\x00\x00\x05")
 
     def test_a_key_that_is_given_later_bars_connections_that_are_open(self):
         bench = Bench()

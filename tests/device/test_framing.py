@@ -77,7 +77,7 @@ class KeepAliveTest(unittest.TestCase):
     def test_a_device_says_what_it_can_do_where_that_can_be_believed(self):
         question = b"\x48\x50\x00\x01"
         sent = self.bench.deliver(REMOTE, self.bench.data(question, tag=3), CLIENT)
-        self.assertEqual(self.bench.keys.open(decode(sent[0][2])), question + b"\x00\x00\x00\x01")
+        self.assertEqual(self.bench.keys.open(decode(sent[0][2])), question + b"\x00\x00\x00\x05")
         number = self.bench.connect_local()
         octets = self.bench.data(question, tag=3, nsi=number, context=self.bench.clear)
         sent = self.bench.deliver(LOCAL, octets, LAN_CLIENT)

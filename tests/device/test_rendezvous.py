@@ -2,9 +2,9 @@
 
 import unittest
 
-from device_bench import BELOW_WRAP_MS, CLIENT, ENDPOINT_ZERO, GSP, NSI, OWN, STRANGER, Bench, decode
+from device_bench import BELOW_WRAP_MS, CLIENT, ENDPOINT_ZERO, GSP, LAN_CLIENT, NSI, OWN, STRANGER, Bench, decode
 from homeport_core.packet import encode
-from homeport_core.spec import FL_RESPONSE, IPX_CP_ASYNC, NAT_SYMMETRIC, PL_EP, PL_NONCE, PT_U_CONNECT
+from homeport_core.spec import FL_RESPONSE, IPX_CP_ASYNC, NAT_SYMMETRIC, PL_EP, PL_NONCE, PT_U_CONNECT, TAG_FRAMING
 from homeport_device.output import LOCAL, REMOTE
 from homeport_device.rendezvous import Ports
 from vector_files import load
@@ -211,6 +211,187 @@ class SymmetricTest(unittest.TestCase):
                 ports = Ports(vector["start"])
                 expected = vector["ports"]
                 self.assertEqual([ports.next() for _ in expected], expected)
+
+
+SEARCH = b"\x48\x50\x00\x03"
+NEW_PRIVATE = b"\xc0\xa8\x09\x05\x9c\x41"
+NEW_CLIENT = b"\xcb\x00\x71\x08\xea\x61"
+
+
+class SearchAgainTest(unittest.TestCase):
+    """An introduced client may ask for another search (docs/extensions.md)."""
+
+    def connected(self, start_ms=1000):
+        bench = Searching(start_ms)
+        bench.deliver(REMOTE, bench.keep_alive(1), GSP)
+        bench.advance(6000)
+        return bench
+
+    def ask(self, bench, private=NEW_PRIVATE, global_=NEW_CLIENT, nat=0, **changes):
+        return bench.deliver(
+            REMOTE, bench.data(SEARCH + private + global_ + bytes((nat,)), tag=TAG_FRAMING, **changes), GSP
+        )
+
+    def test_it_is_answered_with_our_endpoints_and_nat_type(self):
+        bench = self.connected()
+        sent = self.ask(bench)
+        answer = bench.keys.open(decode(sent[0][2]))
+        self.assertEqual(answer, SEARCH + bench.port.local_endpoint() + bench.stack.attach.seen_as + b"\x00")
+        self.assertEqual(sent[0][:2], (REMOTE, GSP))
+
+    def test_the_new_endpoints_are_asked_every_second_for_5_s(self):
+        for start_ms in STARTS:
+            with self.subTest(start_ms=start_ms):
+                bench = self.connected(start_ms)
+                self.ask(bench)
+                asked_at = bench.elapsed_ms
+                seen = [(at - asked_at, to) for at, (_, to, octets) in bench.advance(8000) if octets[8] == PT_U_CONNECT]
+                expected = []
+                for at in (0, 1000, 2000, 3000, 4000):
+                    expected += [(at, NEW_PRIVATE), (at, NEW_CLIENT)]
+                self.assertEqual(seen, expected)
+
+    def test_a_client_that_became_symmetric_is_tried_on_many_ports(self):
+        bench = self.connected()
+        self.ask(bench, nat=NAT_SYMMETRIC)
+        self.assertEqual(len([to for _, (_, to, _) in bench.advance(6000) if to[:4] == NEW_CLIENT[:4]]), 1005)
+
+    def test_a_client_without_rendezvous_may_ask_for_one_later(self):
+        bench = Bench()
+        bench.connected(GSP)
+        bench.advance(2000)
+        self.ask(bench)
+        self.assertEqual(len(bench.advance(6000)), 10)
+
+    def test_at_most_one_search_begins_in_2_s_but_all_are_answered(self):
+        bench = self.connected()
+        answers = [self.ask(bench) for _ in range(50)]
+        self.assertTrue(all(len(sent) == 1 for sent in answers))
+        self.assertEqual(len(bench.advance(1999)), 4)
+        self.ask(bench, private=PRIVATE)
+        self.assertEqual(bench.advance(900)[0][1][1], NEW_PRIVATE)
+
+    def test_a_recorded_one_starts_nothing(self):
+        bench = self.connected()
+        octets = bench.data(SEARCH + NEW_PRIVATE + NEW_CLIENT + b"\x00", tag=TAG_FRAMING)
+        bench.deliver(REMOTE, octets, GSP)
+        bench.advance(9000)
+        self.assertEqual(bench.deliver(REMOTE, octets, GSP), [])
+        self.assertEqual(bench.advance(1), [])
+
+    def test_a_malformed_one_starts_nothing(self):
+        for octets in (b"", NEW_PRIVATE, NEW_PRIVATE + NEW_CLIENT, NEW_PRIVATE + NEW_CLIENT + b"\x00\x00"):
+            with self.subTest(octets=octets):
+                bench = self.connected()
+                self.assertEqual(bench.deliver(REMOTE, bench.data(SEARCH + octets, tag=TAG_FRAMING), GSP), [])
+                self.assertEqual(bench.advance(3000), [])
+
+    def test_local_clients_get_none(self):
+        bench = Bench()
+        nsi = bench.connect_local()
+        octets = bench.data(SEARCH + bytes(13), tag=TAG_FRAMING, nsi=nsi, context=bench.clear)
+        self.assertEqual(bench.deliver(LOCAL, octets, LAN_CLIENT), [])
+
+
+class ManySocketsTest(unittest.TestCase):
+    """A device behind a symmetric NAT asks from many sockets a client that is not behind one."""
+
+    def searching(self, nat=0, symmetric=True, start_ms=1000, **settings):
+        bench = Bench(start_ms, **settings)
+        bench.attach()
+        if symmetric:
+            bench.stack.attach.nat_type = NAT_SYMMETRIC
+        bench.introduce(flags=IPX_CP_ASYNC | nat, private=PRIVATE)
+        bench.port.take()
+        return bench
+
+    def extra(self, seen):
+        return [(at, to) for at, (socket, to, _) in seen if socket not in (LOCAL, REMOTE)]
+
+    def test_one_more_each_20_ms_up_to_250_each_asking_the_clients_public_endpoint(self):
+        for start_ms in STARTS:
+            with self.subTest(start_ms=start_ms):
+                bench = self.searching(start_ms=start_ms)
+                asked = self.extra(bench.advance(5500))
+                self.assertEqual([to for _, to in asked], [CLIENT] * 250)
+                self.assertEqual(asked[1][0] - asked[0][0], 20)
+
+    def test_none_where_it_is_of_no_use_or_not_wanted(self):
+        for name, bench in (
+            ("our NAT keeps ports", self.searching(symmetric=False)),
+            ("both are symmetric", self.searching(nat=NAT_SYMMETRIC)),
+            ("switched off", self.searching(many_sockets=False)),
+        ):
+            with self.subTest(name=name):
+                bench.advance(5500)
+                self.assertEqual(bench.port.opened, 0)
+
+    def test_a_port_without_room_is_asked_once(self):
+        bench = self.searching()
+        bench.port.extra_max = 3
+        self.assertEqual(len(self.extra(bench.advance(5500))), 3)
+        self.assertEqual(bench.port.opened, 3)
+
+    def test_an_answer_leaves_by_the_socket_it_came_to_and_so_does_data(self):
+        bench = self.searching()
+        bench.advance(100)
+        socket = bench.port.extra[2]
+        self.assertEqual(bench.deliver(socket, packet(0, OWN), CLIENT), [(socket, CLIENT, packet(1, CLIENT, OWN))])
+        self.assertEqual([sent[:2] for sent in bench.deliver(socket, bench.keep_alive(), CLIENT)], [(socket, CLIENT)])
+
+    def test_the_socket_of_the_path_is_kept_and_the_others_are_closed(self):
+        bench = self.searching()
+        bench.advance(1000)
+        socket = bench.port.extra[7]
+        bench.deliver(socket, packet(1, OWN, CLIENT), CLIENT)
+        bench.deliver(socket, bench.keep_alive(), CLIENT)
+        self.assertEqual(bench.port.extra, [socket])
+        bench.advance(5000)
+        self.assertEqual(bench.port.extra, [socket])
+
+    def test_a_conclusion_that_nobody_authenticated_stops_the_search_but_closes_none(self):
+        bench = self.searching()
+        bench.advance(1000)
+        opened = bench.port.opened
+        bench.deliver(bench.port.extra[7], packet(1, OWN, CLIENT), STRANGER)
+        bench.deliver(REMOTE, bench.keep_alive(), GSP)
+        bench.advance(500)
+        self.assertEqual(len(bench.port.extra), opened)
+
+    def test_all_are_closed_5_s_after_a_search_in_vain(self):
+        bench = self.searching()
+        bench.deliver(REMOTE, bench.keep_alive(1), GSP)
+        bench.advance(9900)
+        self.assertEqual(len(bench.port.extra), 250)
+        bench.advance(200)
+        self.assertEqual(bench.port.extra, [])
+
+    def test_all_are_closed_with_the_connection(self):
+        bench = self.searching()
+        bench.deliver(REMOTE, bench.keep_alive(1), GSP)
+        bench.advance(1000)
+        bench.deliver(REMOTE, bench.close(), GSP)
+        bench.advance(400)
+        self.assertEqual(bench.port.extra, [])
+
+    def test_the_master_switch_closes_all_and_nothing_enters_through_them(self):
+        bench = self.searching()
+        bench.advance(1000)
+        socket = bench.port.extra[0]
+        bench.app.remote = False
+        self.assertEqual(bench.deliver(socket, bench.keep_alive(), CLIENT), [])
+        self.assertEqual(bench.port.extra, [])
+
+    def test_another_search_keeps_the_socket_in_use(self):
+        bench = self.searching()
+        bench.advance(1000)
+        socket = bench.port.extra[7]
+        bench.deliver(socket, bench.keep_alive(1), CLIENT)
+        bench.advance(5000)
+        bench.deliver(socket, bench.data(SEARCH + NEW_PRIVATE + NEW_CLIENT + b"\x00", tag=TAG_FRAMING), CLIENT)
+        bench.advance(100)
+        self.assertIn(socket, bench.port.extra)
+        self.assertGreater(len(bench.port.extra), 5)
 
 
 if __name__ == "__main__":

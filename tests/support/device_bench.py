@@ -67,6 +67,9 @@ class FakePort:
         self.sent = []
         self.lookups = []
         self.reopened = 0
+        self.extra = []  # numbers of the extra sockets that are open; `opened` counts all there were
+        self.extra_max = 250
+        self.opened = 0
 
     def send(self, socket: int, endpoint: bytes, buf: bytes, n: int) -> None:
         self.sent.append((socket, bytes(endpoint), bytes(memoryview(buf)[:n])))
@@ -79,6 +82,16 @@ class FakePort:
 
     def receive_up_to(self, size: int) -> None:
         self.longest = size
+
+    def open_extra(self) -> int:
+        if len(self.extra) >= self.extra_max:
+            return 0
+        self.opened += 1
+        self.extra.append(REMOTE + self.opened)
+        return self.extra[-1]
+
+    def close_extra(self, socket: int) -> None:
+        self.extra.remove(socket)
 
     def local_endpoint(self) -> bytes:
         return b"\x00\x00\x00\x00\xc3\x50"
