@@ -27,6 +27,8 @@ class ClearOpening:
 
     proves_path = True
     remembers = False
+    is_end_to_end = False
+    rekey = None
 
     def __init__(self, endpoint: bytes, client_id: str, fingerprint: bytes | None, rng: Rng) -> None:
         self.cp = random_nsi(rng)

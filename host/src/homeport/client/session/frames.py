@@ -96,6 +96,16 @@ def keep_alive(context: Context, cp: bytes, sp: bytes, counter: int, iv: bytes) 
     return _framing(context, cp, sp, counter & 0xFFFF, struct.pack(">II", FRAMING_KEEP_ALIVE, counter), iv)
 
 
+def end_to_end_keep_alive(context: Context, cp: bytes, sp: bytes, counter: int, iv: bytes) -> bytes:
+    """A keep-alive under end-to-end keys: its length tells the GSP that it does not bind (docs/extensions.md)."""
+    return _framing(context, cp, sp, counter & 0xFFFF, struct.pack(">IIQ", FRAMING_KEEP_ALIVE, counter, 0), iv)
+
+
+def hello(context: Context, cp: bytes, sp: bytes, message: bytes, iv: bytes) -> bytes:
+    """Ask a device for end-to-end keys."""
+    return _framing(context, cp, sp, 1, message, iv)
+
+
 def features(context: Context, cp: bytes, sp: bytes, iv: bytes) -> bytes:
     """Ask what the device can do beyond the reference; others ignore it (docs/extensions.md)."""
     return _framing(context, cp, sp, 1, FRAMING_FEATURES.to_bytes(4), iv)

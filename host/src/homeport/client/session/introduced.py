@@ -15,6 +15,7 @@ from homeport_core.spec import FL_RESPONSE, PT_U_CONNECT
 
 from homeport.client.session.opening import Rng, random_nsi
 from homeport.client.session.paths import GATE_ENDPOINT, Candidates, Path, PathKind
+from homeport.client.session.rekey import Rekey
 from homeport.client.session.rendezvous import DURATION_MS, Rendezvous, usable
 from homeport.errors import ConnectFailed
 
@@ -39,18 +40,28 @@ class Introduction:
 class IntroducedOpening:
     """Finds paths for an introduced connection; `kinds` says which are allowed (direct, relay, tls).
 
-    `has_udp` is false when the basestation is known not to be reachable by UDP.
+    `has_udp` is false when the basestation is known not to be reachable by UDP. With a `rekey` the connection has to go
+    over to end-to-end keys.
     """
 
     proves_path = False
     remembers = False
+    is_end_to_end = False
 
-    def __init__(self, introduction: Introduction, kinds: frozenset[PathKind], rng: Rng, has_udp: bool = True) -> None:
+    def __init__(
+        self,
+        introduction: Introduction,
+        kinds: frozenset[PathKind],
+        rng: Rng,
+        has_udp: bool = True,
+        rekey: Rekey | None = None,
+    ) -> None:
         self.cp = random_nsi(rng)
         self.sp = introduction.nsi
         self.context: Context | None = AesContext(introduction.key, True)
         self.candidates = Candidates()
         self.out: list[tuple[bytes, bytes]] = []
+        self.rekey = rekey
         self._kinds = kinds
         self._has_udp = has_udp
         self._gsp = introduction.gsp

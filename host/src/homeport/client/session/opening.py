@@ -13,6 +13,7 @@ from homeport_core.errors import HomeportError
 from homeport_core.packet import Context, Packet
 
 from homeport.client.session.paths import Candidates
+from homeport.client.session.rekey import Rekey
 
 Rng = Callable[[int], bytes]
 
@@ -31,6 +32,11 @@ class Opening(Protocol):
     context: Context | None
     candidates: Candidates
     out: list[tuple[bytes, bytes]]  # (datagram, endpoint) to send; the session drains it
+    rekey: Rekey | None  # the exchange that has to be done before anything else, if there is one
+
+    @property
+    def is_end_to_end(self) -> bool:
+        """Whether the keys are the client's and the device's alone from the beginning."""
 
     @property
     def error(self) -> HomeportError | None:

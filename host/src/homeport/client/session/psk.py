@@ -53,6 +53,8 @@ class PskOpening:
     """The initiator's side of the handshake. Raises ValueError for a key or key id that is not 16 bytes."""
 
     proves_path = False
+    is_end_to_end = True
+    rekey = None
 
     def __init__(
         self,

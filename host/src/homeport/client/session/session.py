@@ -1,6 +1,7 @@
 """One connection to one device, sans I/O: from the first packet to the last (specification, core 5, 6, 7 and 10).
 
-    OPENING   the opening (clear, PSK or introduced) offers paths, keep-alives ask on them; the first echo proves one
+    OPENING   the opening (clear, PSK or introduced) offers paths, keep-alives ask on them; the first echo proves one;
+              with an end-to-end key the exchange (`rekey`) has to be done, too
     OPEN      requests flow over the path in use, which changes when a better one proves itself (see `steering`)
     LOST      the path in use has fallen silent; all are asked, and the first that answers leads back to OPEN
     CLOSING   command 3 has been sent; the echo, or 300 ms, ends it
@@ -20,12 +21,11 @@ from homeport_core.errors import HomeportError, ProtocolError, StateError
 from homeport_core.packet import Context, Packet
 from homeport_core.payloads import u32
 from homeport_core.spec import (
-    FEATURE_REMEMBERS,
     FL_RESPONSE,
     FRAMING_CLOSE,
+    FRAMING_END_TO_END,
     FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
-    IV_LEN,
     PT_DATA,
     PT_U_CONNECT,
     PT_U_CONNECT_PSK,
@@ -38,11 +38,12 @@ from homeport_core.spec import (
 )
 from homeport_core.stream import Stream
 
-from homeport.client.session import frames
+from homeport.client.session.control import Control
 from homeport.client.session.events import Closed, Event, Opened, PathChanged
 from homeport.client.session.exchange import Exchange
 from homeport.client.session.opening import Opening, Rng
 from homeport.client.session.paths import Path
+from homeport.client.session.rekey import Rekey, key_missing
 from homeport.client.session.requests import Retry
 from homeport.client.session.steering import Steering
 from homeport.client.session.streams import SessionStreams
@@ -50,7 +51,6 @@ from homeport.errors import DeviceOffline
 
 CLOSE_RETRY_MS = 100
 CLOSE_TRIES = 3
-FEATURES_TRIES = 3
 
 
 class State(Enum):
@@ -85,10 +85,9 @@ class Session:
         self._steering = Steering(opening.candidates)
         self._exchange = Exchange(opening, rng, self._events)
         self._requests = self._exchange.requests
+        self._control = Control(opening, self._requests, rng)
         self._streams: SessionStreams | None = None  # made when the first stream is opened
         self._announced: Path | None = None  # the path that the user was told of
-        self._features: int | None = None
-        self._features_asked = 0
         self._closes_left = 0
         self._close_at_ms: int | None = None
 
@@ -148,6 +147,8 @@ class Session:
         if self.state is State.CLOSING:
             return self._close_at_ms
         times = [self.opening.deadline_ms, self._requests.deadline_ms, self._steering.deadline_ms]
+        if self.opening.rekey is not None:
+            times.append(self.opening.rekey.deadline_ms)
         if self._streams is not None and self.state is State.OPEN:
             times.append(self._streams.deadline_ms)
         return min((time for time in times if time is not None), default=None)
@@ -179,12 +180,17 @@ class Session:
     @property
     def is_sealed(self) -> bool:
         """Whether what travels is encrypted and authenticated."""
-        return self.opening.context is not None and self.opening.context.suite != SUITE_NULL
+        return self._control.is_sealed
+
+    @property
+    def is_end_to_end(self) -> bool:
+        """Whether the keys are the client's and the device's alone."""
+        return self._control.is_end_to_end
 
     @property
     def remembers(self) -> bool:
         """Whether the device is known not to run a repeated request twice."""
-        return self.opening.remembers or bool((self._features or 0) & FEATURE_REMEMBERS)
+        return self._control.remembers
 
     def request(self, now_ms: int, payload: bytes, timeout_ms: int, retry: Retry = Retry.SAFE) -> int:
         """Send a query id with its parameters; returns the id that Answered or Failed will carry.
@@ -264,9 +270,13 @@ class Session:
             if not self._steering.echoed(now_ms, u32(plaintext, 4)):
                 self.drops["replay"] += 1
         elif command == FRAMING_FEATURES and len(plaintext) >= 8 and self.is_sealed:
-            self._features = u32(plaintext, 4)
+            self._control.take_features(plaintext)
             if self.remembers:
                 self._requests.trust(now_ms)
+            if self._control.wants_key:
+                self._give_up(now_ms, key_missing())
+        elif command == FRAMING_END_TO_END and self._control.awaits_keys:
+            self._control.go_over(plaintext)
         else:
             self.drops["framing"] += 1
 
@@ -290,14 +300,19 @@ class Session:
         if self.state in (State.CLOSING, State.CLOSED):
             return
         steering = self._steering
+        rekey = self.opening.rekey
         if self.opening.proves_path and self.state is State.OPENING:
             path = self.opening.candidates.best()
             if path is not None:
                 steering.use(now_ms, path)
         for path, counter in steering.due(now_ms):
-            self._send_keep_alive(path, counter)
+            self._out += self._control.keep_alive(path, counter)
+            if path == self._announced:
+                self._out += self._control.ask_features(path)
         if steering.is_proved:
-            if self.state is not State.OPEN or self.path != self._announced:
+            if rekey is not None and not rekey.is_done:
+                self._continue_exchange(now_ms, rekey)
+            elif self.state is not State.OPEN or self.path != self._announced:
                 self._open(now_ms)
         elif self.state is State.OPEN:
             self._enter(State.LOST)
@@ -315,7 +330,7 @@ class Session:
             if self.remembers:
                 self._requests.trust(now_ms)
             self._events.append(Opened(path))
-            self._ask_features()
+            self._out += self._control.ask_features(path)
         else:
             self._requests.hurry(now_ms)
             if self._streams is not None:
@@ -323,6 +338,19 @@ class Session:
             if path != self._announced:
                 self._events.append(PathChanged(path))
         self._announced = path
+
+    def _continue_exchange(self, now_ms: int, rekey: Rekey) -> None:
+        """There is a path, but no end-to-end keys yet: ask the device again, or give up."""
+        if rekey.due(now_ms):
+            self._out += self._control.hello(self._current())
+        if rekey.error is not None:
+            self._give_up(now_ms, rekey.error)
+
+    def _give_up(self, now_ms: int, error: HomeportError) -> None:
+        """End at once, but tell the device, which would hold the connection for a while."""
+        if self.path is not None:
+            self._out += self._control.close(self.path)
+        self._abandon(now_ms, error)
 
     def _abandon(self, now_ms: int, error: HomeportError | None) -> None:
         self.opening.abandon(now_ms)
@@ -339,35 +367,17 @@ class Session:
     def _continue_close(self, now_ms: int) -> None:
         if self._close_at_ms is not None and now_ms < self._close_at_ms:
             return
-        context = self._context()
-        if self._closes_left == 0 or context is None:
+        if self._closes_left == 0:
             self._abandon(now_ms, None)
             return
         self._closes_left -= 1
         self._close_at_ms = now_ms + CLOSE_RETRY_MS
-        self._out.append((frames.close(context, self._requests.cp, self.opening.sp, self._rng(IV_LEN)), self._where()))
-
-    def _send_keep_alive(self, path: Path, counter: int) -> None:
-        context = self._context()
-        if context is None:
-            raise StateError("keep-alive without keys")
-        packet = frames.keep_alive(context, self._requests.cp, self.opening.sp, counter, self._rng(IV_LEN))
-        self._out.append((packet, path.endpoint))
-        if path == self._announced:
-            self._ask_features()
+        self._out += self._control.close(self._current())
 
     def _send_streams(self, now_ms: int) -> None:
         context = self._context()
         if self._streams is not None and context is not None and self.state is State.OPEN:
             self._out += [(packet, self._where()) for packet in self._streams.send(now_ms, context)]
-
-    def _ask_features(self) -> None:
-        """Ask now and then until there is an answer; the reference device never gives one."""
-        context = self._context()
-        if context is not None and self.is_sealed and self._features is None and self._features_asked < FEATURES_TRIES:
-            self._features_asked += 1
-            packet = frames.features(context, self._requests.cp, self.opening.sp, self._rng(IV_LEN))
-            self._out.append((packet, self._where()))
 
     def _context(self) -> Context | None:
         return self.opening.context
