@@ -28,11 +28,13 @@ class PathOption(StrEnum):
     LOCAL = "local"
     DIRECT = "direct"
     RELAY = "relay"
+    TLS = "tls"
 
 
 Target = Annotated[str, typer.Argument(metavar="DEVICE", help="ID, or ID@HOST:PORT on the local network.")]
 Path = Annotated[PathOption, typer.Option("--path", help="The way to the device; auto takes the best that works.")]
 TimeLimit = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=3600, help="For all of it.")]
+ConnectLimit = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=3600, help="For connecting.")]
 
 
 def with_device(

@@ -23,6 +23,7 @@ from homeport.errors import (
     NotPaired,
     RefusedError,
     StorageError,
+    StreamError,
     Timeout,
 )
 from homeport.wire import printable
@@ -57,6 +58,7 @@ _MEANINGS: tuple[tuple[type[HomeportError], ExitCode, str | None], ...] = (
     (GateError, ExitCode.BASESTATION, "'homeport profile show NAME' shows the address and pin in use"),
     (NotPaired, ExitCode.REFUSED, "'homeport pair DEVICE' on its own network, or ask its owner for access"),
     (RefusedError, ExitCode.REFUSED, None),
+    (StreamError, ExitCode.REFUSED, None),
     (Timeout, ExitCode.TIMEOUT, "try again, or give more time with --timeout"),
     (ConfigError, ExitCode.CONFIG, None),
     (StorageError, ExitCode.CONFIG, None),

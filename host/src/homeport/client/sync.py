@@ -10,8 +10,9 @@ thread; an interrupted call (Ctrl-C) is given up properly.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -217,6 +218,24 @@ class Device:
         """Change what is not None."""
         return self._run(self._device.change_settings(pairing, remote, new_users_remote))
 
+    def open_stream(self, command: str, answers: bool | None = None) -> Stream:
+        """Open a stream to a service of the device."""
+        return Stream(self._client, *self._run(self._device.open_stream(command, answers)))
+
+    def open_tunnel(self, host: str, port: int) -> Stream:
+        """Open a TCP connection to `host` and `port` as the device sees them."""
+        return Stream(self._client, *self._run(self._device.open_tunnel(host, port)))
+
+    @contextlib.contextmanager
+    def forward(self, host: str, port: int, local_port: int = 0) -> Iterator[int]:
+        """Forward a local TCP port, the context's value, through the device; connections need no calls in between."""
+        forwarding = self._device.forward(host, port, local_port)
+        port = self._run(forwarding.__aenter__())
+        try:
+            yield port
+        finally:
+            self._run(forwarding.__aexit__(None, None, None))
+
     def close(self) -> None:
         """End the connection."""
         self._run(self._device.close())
@@ -229,3 +248,45 @@ class Device:
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._client._run(coroutine)
+
+
+class Stream:
+    """An open stream of a device, as one would use a socket; one thread may send while another receives."""
+
+    def __init__(self, client: Client, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._client = client
+        self._reader = reader
+        self._writer = writer
+
+    def send(self, data: bytes) -> None:
+        """Send all of `data`; waits while the device takes no more. Raises StreamError, ConnectionResetError."""
+        self._client._run(self._send(data))
+
+    def receive(self, n: int = 65_536) -> bytes:
+        """Wait for some octets, at most `n`; b"" when the device has closed its direction. Raises StreamError."""
+        return self._client._run(self._reader.read(n))
+
+    def end(self) -> None:
+        """Close our direction; receiving goes on."""
+        self._client._run(self._end())
+
+    def close(self) -> None:
+        """Close, and wait until the device has what was sent."""
+        self._client._run(self._close())
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    async def _send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def _end(self) -> None:
+        self._writer.write_eof()
+
+    async def _close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()

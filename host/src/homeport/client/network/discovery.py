@@ -99,10 +99,10 @@ class Discovery:
             self._due_ms.pop(0)
             self._out += [(self._request, endpoint) for endpoint in self._endpoints]
 
-    def datagram(self, now_ms: int, data: bytes, source: bytes) -> None:
+    def datagram(self, now_ms: int, data: bytes | bytearray, source: bytes) -> None:
         """Take an answer; anything else is counted and dropped."""
         try:
-            found, echo = parse_found(data, source)
+            found, echo = parse_found(bytes(data), source)
         except MalformedError:
             self.drops["malformed"] += 1
             return

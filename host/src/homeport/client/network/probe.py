@@ -25,7 +25,7 @@ from homeport_core.spec import (
 from homeport.client.session.opening import Rng
 
 TOKEN_LEN = 8
-SENDS_MS = (0, 250, 750, 1_500)
+SENDS_MS = (0, 100, 250, 750, 1_500)  # a probe that is lost must not cost the direct path
 GIVE_UP_MS = 2_500
 
 
@@ -76,7 +76,7 @@ class Probe:
         packet = encode(PT_PROBE, payloads, context=self._context, iv=self._rng(IV_LEN))
         self._out.append((packet, self._gsp))
 
-    def datagram(self, now_ms: int, data: bytes, source: bytes) -> None:
+    def datagram(self, now_ms: int, data: bytes | bytearray, source: bytes) -> None:
         """Take an answer; anything else is counted and dropped."""
         if self._over:
             return
@@ -102,7 +102,7 @@ class Probe:
         self.deadline_ms = None
         self._events.append(Probed(endpoint))
 
-    def _parse(self, data: bytes) -> bytes:
+    def _parse(self, data: bytes | bytearray) -> bytes:
         packet = Packet()
         packet.decode_from(bytearray(data))
         endpoint = packet.get(PL_EP)

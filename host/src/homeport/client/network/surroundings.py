@@ -1,7 +1,8 @@
 """Where we are on the network: our own endpoints, and what the NAT in front of us does to them.
 
 The session server and a second port of the basestation are probed from the socket that will carry the connections
-(docs/gate.md). Connections opened at the same time share one answer.
+(docs/gate.md). Connections opened at the same time share one answer. Who gets none soon has no UDP, and need not wait
+until the probe gives up.
 """
 
 from __future__ import annotations
@@ -17,10 +18,15 @@ from homeport import wire
 from homeport.client.network.broadcast import local_host_towards
 from homeport.client.network.hub import Hub
 from homeport.client.network.probe import Probe, Probed
+from homeport.client.session.rendezvous import usable
 from homeport.gate_messages import Hello
 
 _NAT_OPEN = 2
-REUSE_S = 5.0  # NATs keep a mapping for 30 s or more
+REUSE_S = 15.0  # NATs keep a mapping for 30 s or more
+# What an answer over UDP may take, in round trips over TCP to the same machine, and at least: a lost datagram is
+# repeated within it.
+PATIENCE_ROUND_TRIPS = 4
+PATIENCE_MIN_S = 0.3
 # What the second answer may come later than the first: both come from the same machine.
 SECOND_WAIT_S = 0.3
 
@@ -48,14 +54,19 @@ class Surroundings:
         self._found_for = b""
         self._found_at_s = 0.0
 
-    async def find(self, hello: Hello) -> Place:
-        """Our place as the basestation that said `hello` sees it; takes 2.5 s where UDP does not get through."""
+    async def find(self, hello: Hello, round_trip_s: float = 0.0) -> Place:
+        """Our place as the basestation that said `hello`, `round_trip_s` away, sees it.
+
+        Where UDP does not get through, `public` and `token` are None.
+        """
         now_s = time.monotonic()
         if self._found is None or self._found_for != hello.probe_id or now_s - self._found_at_s > REUSE_S:
             self._found = asyncio.create_task(self._probe(hello))
             self._found_for = hello.probe_id
             self._found_at_s = now_s
-        return await asyncio.shield(self._found)
+        patience_s = max(PATIENCE_MIN_S, PATIENCE_ROUND_TRIPS * round_trip_s)
+        await asyncio.wait([self._found], timeout=max(0.0, self._found_at_s + patience_s - now_s))
+        return self._found.result() if self._found.done() else Place(self._private(hello), None, None, NAT_UNKNOWN)
 
     async def close(self) -> None:
         """Stop probing."""
@@ -64,8 +75,9 @@ class Surroundings:
             await asyncio.gather(self._found, return_exceptions=True)
 
     async def _probe(self, hello: Hello) -> Place:
-        host = local_host_towards(hello.gsp)
-        private = wire.endpoint((host, self._hub.port)) if host is not None else None
+        private = self._private(hello)
+        if private is None:
+            return NOWHERE
         first = Probe(hello.probe_id, hello.probe_key, hello.gsp, secrets.token_bytes)
         second = None
         if hello.probe_also is not None:
@@ -80,6 +92,11 @@ class Surroundings:
         finally:
             other.cancel()
         return Place(private, public, first.token, _nat_type(private, public, seen_elsewhere))
+
+    def _private(self, hello: Hello) -> bytes | None:
+        """Our endpoint on the way to the session server; None when there is no way, or it has no IPv4 address."""
+        host = local_host_towards(hello.gsp) if usable(hello.gsp) else None
+        return None if host is None else wire.endpoint((host, self._hub.port))
 
     async def _answer(self, probe: Probe | None) -> bytes | None:
         if probe is None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from homeport_core.errors import HomeportError
-from homeport_core.stream import Stream
 
 from homeport.client.session.paths import Path
+
+if TYPE_CHECKING:
+    from homeport_core.streams import Stream
 
 
 @dataclass(frozen=True)

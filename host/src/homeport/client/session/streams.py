@@ -69,9 +69,11 @@ class SessionStreams:
             self._large.append(stream)
         return stream
 
-    def wake(self, now_ms: int) -> None:
-        """Something was written, read, closed or given back: there may be packets to send."""
+    def wake(self, now_ms: int) -> bool:
+        """Something was written, read, closed or given back; whether `deadline_ms` has come nearer by it."""
+        was_awake = self._due_ms is not None
         self._now_ms = self._due_ms = now_ms
+        return not was_awake
 
     def take(self, now_ms: int, packet: Packet, context: Context) -> bool:
         """Take a stream packet; whether it brought anything new, which no replay does. Raises ProtocolError."""
