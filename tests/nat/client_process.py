@@ -4,6 +4,10 @@ standard output.
     {"do": "connect", "device": ID, "path": "auto", "as": NAME}   {"path", "ms"}       opens a connection
     {"do": "call", "on": NAME, "query": …, "params": {…}}         {"result", "path", "ms"}
                                                                   with "retry" and "timeout_ms" as in Device.call_with
+    {"do": "measure", "device": ID, "path": "auto", "direct_ms": N, "as": NAME}
+                                                                  {"path", "first_ms", "direct_ms", "last_path"}
+                                                                  connects, calls, waits for a direct path, calls again
+    {"do": "again", "on": NAME, "direct_ms": N}                   likewise, on an open connection
     {"do": "remote", "on": NAME, "enabled": true}                 {"remote"}           the device's master switch
     {"do": "close", "on": NAME}                                   {}
     {"do": "introduce", "device": ID}                             {"nat"}              what the gate says of a device
@@ -26,9 +30,12 @@ from homeport.client.gate.link import GateLink
 from homeport.client.profile import Profile
 from homeport.client.queries.builtin import BUILTIN
 from homeport.client.queries.interface import Interface
+from homeport.client.session.paths import PathKind
 from homeport.errors import HomeportError
 from homeport.gate_messages import Refused
 from homeport_core.spec import NAT_UNKNOWN
+
+_POLL_S = 0.02
 
 
 class Told:
@@ -52,6 +59,29 @@ class Told:
         options = {name: command[name] for name in ("retry", "timeout_ms") if name in command}
         result = await device.call_with(command["query"], command["params"], **options)
         return {"result": result, "path": str(device.path)}
+
+    async def measure(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Time from the start to the first answer, and to a direct path if there is one within `direct_ms`."""
+        started = asyncio.get_running_loop().time()
+        await self.connect(command)
+        return await self._measure(started, command["as"], command["direct_ms"])
+
+    async def again(self, command: dict[str, Any]) -> dict[str, Any]:
+        """The same for a connection that is open."""
+        return await self._measure(asyncio.get_running_loop().time(), command["on"], command["direct_ms"])
+
+    async def _measure(self, started: float, name: str, direct_ms: int) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        query = {"on": name, "query": "light_read.json", "params": {"light_id": 9}, "timeout_ms": 20_000}
+        first = await self.call(query)
+        measured = {"path": first["path"], "first_ms": round((loop.time() - started) * 1000), "direct_ms": None}
+        device = self._devices[name]
+        while loop.time() - started < direct_ms / 1000:
+            if device.path in (PathKind.LOCAL, PathKind.DIRECT):
+                measured["direct_ms"] = round((loop.time() - started) * 1000)
+                break
+            await asyncio.sleep(_POLL_S)
+        return measured | {"last_path": (await self.call(query))["path"]}
 
     async def remote(self, command: dict[str, Any]) -> dict[str, Any]:
         """Move the master switch."""

@@ -78,6 +78,12 @@ class Parts:
         controller = () if by_name else ("--controller", f"{SERVER}:{CONTROLLER_PORT}")
         return DeviceProcess(device_id, key, node, state, (*controller, *options))
 
+    def homeport(self, node: Node, *arguments: str) -> dict[str, Any]:
+        """What a `homeport` command answers there, with the clients' profile."""
+        command = (str(_BIN / "homeport"), "--home", str(self.directory), "--profile", self.profile.name, "--json")
+        answer: dict[str, Any] = json.loads(node.run(*command, *arguments))
+        return answer
+
     def client(self, node: Node) -> "ClientProcess":
         """Start a client."""
         return ClientProcess(self, node)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import homeport
-from homeport.cli import acl, calls, profile, sim
+from homeport.cli import acl, calls, netcheck, profile, sim, stream, tunnel
 from homeport.cli.context import Settings
 from homeport.cli.output import EXIT_CODE_HELP
 from homeport.cli.root import RootGroup
@@ -29,6 +29,9 @@ app.command()(calls.discover)
 app.command()(calls.pair)
 app.command()(calls.call)
 app.command()(calls.status)
+app.command()(netcheck.netcheck)
+app.command()(tunnel.tunnel)
+app.command()(stream.stream)
 app.command()(sim.sim)
 app.command()(sim.interface)
 # The database library alone takes longer to import than a call takes.

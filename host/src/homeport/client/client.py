@@ -33,18 +33,20 @@ from homeport.client.session import frames
 from homeport.client.session.clear import ClearOpening
 from homeport.client.session.introduced import IntroducedOpening, Introduction
 from homeport.client.session.opening import Opening
-from homeport.client.session.paths import PathKind
+from homeport.client.session.paths import GATE_ENDPOINT, PathKind
 from homeport.client.session.psk import PskOpening
 from homeport.client.session.refusals import notify_error
 from homeport.client.session.rendezvous import usable
 from homeport.client.session.session import Session, State
-from homeport.errors import ConfigError
+from homeport.errors import ConfigError, GateError
 
 _REMOTE_KINDS = {
-    "auto": frozenset((PathKind.DIRECT, PathKind.RELAY)),
+    "auto": frozenset((PathKind.DIRECT, PathKind.RELAY, PathKind.TLS)),
     "direct": frozenset((PathKind.DIRECT,)),
     "relay": frozenset((PathKind.RELAY,)),
+    "tls": frozenset((PathKind.TLS,)),
 }
+PATHS = ("auto", "local", "direct", "relay", "tls")
 _TARGET = re.compile(r"(?P<id>[^@]+)(?:@(?P<address>.+))?")
 
 
@@ -121,15 +123,15 @@ class Client:
     ) -> Device:
         """Connect to `ID` or, on the local network, `ID@HOST:PORT`.
 
-        `path` is auto, local, direct or relay. `auto` tries all at once; what is encrypted is preferred. With `psk`
+        `path` is auto, local, direct, relay or tls. `auto` tries all at once; what is encrypted is preferred. With `psk`
         a local connection is made under that key only.
 
         Raises ConnectFailed, DeviceOffline, NotPaired, GateError, RefusedError, ConfigError.
         """
         device_id, address = parse_target(target, self._local_port)
-        if path not in ("auto", "local", "direct", "relay"):
-            raise ConfigError(f"no path {path!r}: expected auto, local, direct or relay")
-        if address is not None and path in ("direct", "relay"):
+        if path not in PATHS:
+            raise ConfigError(f"no path {path!r}: expected {', '.join(PATHS[:-1])} or {PATHS[-1]}")
+        if address is not None and path in _REMOTE_KINDS and path != "auto":
             raise ConfigError(f"the path {path!r} goes through the basestation: give the device without an address")
         if interface is None:
             interface = self._known_interface(device_id)
@@ -144,6 +146,7 @@ class Client:
             device = await self._connect_remote(device_id, _REMOTE_KINDS[path])
         device.interface = interface
         device.connect_ms = now_ms() - started_at_ms
+        device.connect_again = lambda: self.connect(target, path, interface=interface, psk=psk)
         return device
 
     # Paths
@@ -168,17 +171,24 @@ class Client:
         link = self._gate()
         direct = PathKind.DIRECT in kinds
         hello = await link.hello()
-        own = await self._surroundings.find(hello) if direct else NOWHERE
+        if not hello.datagrams:
+            kinds -= {PathKind.TLS}
+        if not kinds:
+            raise GateError("this basestation carries no datagrams over TLS", "protocol", "update it, or leave out --path")
+        own = await self._surroundings.find(hello, link.round_trip_s) if direct else NOWHERE
         answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct)
         if isinstance(answer, gate_messages.Refused):
             raise notify_error(answer.code, answer.reason)
         introduction = Introduction(
             answer.nsi, answer.key, answer.gsp, answer.device_private, answer.device_global, answer.device_nat
         )
-        session = Session(IntroducedOpening(introduction, kinds, secrets.token_bytes), secrets.token_bytes)
+        has_udp = not direct or own.public is not None
+        session = Session(IntroducedOpening(introduction, kinds, secrets.token_bytes, has_udp), secrets.token_bytes)
         if own.nat_type == NAT_SYMMETRIC and answer.device_nat != NAT_SYMMETRIC and usable(answer.device_global):
             self._gather_crowd(session, answer.device_global)
-        return await self._open_session(device_id, session, answer.nsi)
+        device = await self._open_session(device_id, session, answer.nsi)
+        device.nat_type = answer.device_nat
+        return device
 
     def _gather_crowd(self, session: Session, endpoint: bytes) -> None:
         """Ask from many sockets, one session after the other: together they would take too many files."""
@@ -209,6 +219,8 @@ class Client:
     def _gate(self) -> GateLink:
         if self._link is None:
             self._link = GateLink(self.profile)
+            self._link.on_datagrams = lambda datagrams: self._hub.deliver(datagrams, GATE_ENDPOINT)
+            self._hub.carry(GATE_ENDPOINT, self._link.send_datagram)
         return self._link
 
     def _known_interface(self, device_id: str) -> Interface:

@@ -9,22 +9,24 @@ from typing import Any
 from homeport.client.acl import AclCalls
 from homeport.client.network.hub import Hub, now_ms
 from homeport.client.queries.interface import Interface
-from homeport.client.session.events import Answered, Closed, Event, Failed, Opened, PathChanged
+from homeport.client.session.events import Answered, Closed, Event, Failed, Opened, PathChanged, StreamChanged
 from homeport.client.session.paths import PathKind
 from homeport.client.session.refusals import UNKNOWN_QUERY
 from homeport.client.session.requests import Retry
 from homeport.client.session.session import Session
+from homeport.client.streams.calls import StreamCalls
 from homeport.errors import HomeportError, RefusedError, StateError
 
 CALL_TIMEOUT_MS = 10_000
 
 
-class Device(AclCalls):
+class Device(AclCalls, StreamCalls):
     """Made by `Client.connect`. Any number of calls may be in flight; use `close`, or `async with`."""
 
     def __init__(self, device_id: str, session: Session, hub: Hub, on_closed: Callable[[], None]) -> None:
         self.id = device_id
         self.interface: Interface | None = None
+        self.nat_type: int | None = None  # of the device's NAT, when the basestation introduced us (core 2.5)
         self.connect_ms = 0  # what connecting took, from the call on
         self.elapsed_ms = 0  # what the last request took
         self._session = session
@@ -38,7 +40,7 @@ class Device(AclCalls):
 
     @property
     def path(self) -> PathKind:
-        """How packets travel at the moment: local, direct or relay. Raises StateError before the connection is open."""
+        """How packets travel at the moment: local, direct, relay or tls. Raises StateError before the connection is open."""
         if self._path is None:
             raise StateError("the connection is not open yet")
         return self._path
@@ -125,6 +127,11 @@ class Device(AclCalls):
         return {"id": self.id, "path": str(self.path), "connect_ms": self.connect_ms,
                 "round_trip_ms": self.elapsed_ms, "encrypted": self.is_private, **info}  # fmt: skip
 
+    async def wait_closed(self) -> HomeportError | None:
+        """Wait until the connection has ended; returns why, None when it was closed here."""
+        await self._closed.wait()
+        return self._ended_by
+
     async def close(self) -> None:
         """Tell the device, and wait until the connection is gone (at most 300 ms)."""
         if self._closed.is_set():
@@ -145,10 +152,14 @@ class Device(AclCalls):
             self._opened.set_result(None)
         elif isinstance(event, PathChanged):
             self._path = event.path.kind
+            if self.on_path is not None:
+                self.on_path(self._path)
         elif isinstance(event, Answered):
             self._resolve(event.request_id, event.payload)
         elif isinstance(event, Failed):
             self._resolve(event.request_id, event.error)
+        elif isinstance(event, StreamChanged):
+            self._stream_changed(event)
         elif isinstance(event, Closed):
             self._end(event.error)
 
@@ -165,6 +176,7 @@ class Device(AclCalls):
         self._closed.set()
         self._ended_by = error
         self._hub.remove(self._session)
+        self._end_streams(error)
         if not self._opened.done():
             self._opened.set_exception(error or StateError("the connection was closed"))
             self._opened.exception()  # nobody may be waiting any more

@@ -74,6 +74,11 @@ class GateLink:
             self._socket.send(messages.Disconnect(nsi))
 
     @property
+    def round_trip_s(self) -> float:
+        """The round trip to the server that opening the link took, 0 before."""
+        return 0.0 if self._socket is None else self._socket.round_trip_s
+
+    @property
     def carries_datagrams(self) -> bool:
         """Whether the server takes datagrams, as far as we know it yet."""
         return self._socket is not None and self._socket.hello.datagrams
