@@ -52,13 +52,13 @@ def test_the_answer_tells_our_public_endpoint_once():
     assert probe.deadline_ms is None
 
 
-def test_without_an_answer_it_asks_four_times_and_gives_up():
+def test_without_an_answer_it_asks_five_times_and_gives_up():
     probe = started()
     times = []
     while probe.deadline_ms is not None:
         times += [probe.deadline_ms] if probe.datagrams() else []
         probe.timeout(probe.deadline_ms)
-    assert len(times) == 4
+    assert len(times) == 5
     assert probe.next_event() == Probed(None)
 
 

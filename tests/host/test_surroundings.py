@@ -8,8 +8,9 @@ from homeport import wire
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.gsp.probe import Probes
 from homeport.basestation.gsp.settings import GspSettings
+from homeport.client.network import probe, surroundings
 from homeport.client.network.hub import Hub
-from homeport.client.network.surroundings import Surroundings
+from homeport.client.network.surroundings import NOWHERE, Surroundings
 from homeport.gate_messages import Hello
 from homeport_core.packet import Packet
 from homeport_core.spec import NAT_SYMMETRIC, NAT_UNKNOWN
@@ -51,21 +52,21 @@ async def place():
     """Find our place, where the two ports see us as told; returns (place, the ports, the basestation's probes)."""
     opened = []
 
-    async def find(first, second, times=1):
+    async def find(first, second, times=1, gsp=None):
         probes = Probes(GspSettings(), bytes, GspCounters())
         probes.add(PROBE_ID, KEY)
         ports = [Port(probes, seen_as) for seen_as in (first, second)]
         hub = Hub()
         hub.open("127.0.0.1")
-        surroundings = Surroundings(hub)
-        opened.append((ports, hub, surroundings))
-        hello = Hello(1, bytes(16), "test", ports[0].endpoint, PROBE_ID, KEY, ports[1].endpoint)
-        found = await asyncio.gather(*(surroundings.find(hello) for _ in range(times)))
+        ours = Surroundings(hub)
+        opened.append((ports, hub, ours))
+        hello = Hello(1, bytes(16), "test", gsp or ports[0].endpoint, PROBE_ID, KEY, ports[1].endpoint)
+        found = await asyncio.gather(*(ours.find(hello) for _ in range(times)))
         return found, ports, probes
 
     yield find
-    for ports, hub, surroundings in opened:
-        await surroundings.close()
+    for ports, hub, ours in opened:
+        await ours.close()
         hub.close()
         for port in ports:
             port.close()
@@ -96,3 +97,27 @@ async def test_connections_made_together_share_one_answer(place):
     found, ports, _ = await place(PUBLIC, PUBLIC, times=20)
     assert len(set(found)) == 1
     assert [port.probed for port in ports] == [1, 1]
+
+
+@pytest.fixture
+def silent():
+    """An endpoint that answers nothing."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        yield wire.endpoint(sock.getsockname())
+
+
+async def test_without_an_answer_only_our_private_endpoint_is_known_and_nobody_waits_for_the_probe_to_give_up(
+    place, silent, monkeypatch
+):
+    monkeypatch.setattr(surroundings, "PATIENCE_MIN_S", 0)
+    monkeypatch.setattr(probe, "GIVE_UP_MS", 3_600_000)
+    (found,), _, _ = await place(None, None, gsp=silent)
+    assert (found.public, found.token, found.nat_type) == (None, None, NAT_UNKNOWN)
+    assert found.private[:4] == bytes((127, 0, 0, 1))
+
+
+async def test_a_basestation_without_an_ipv4_address_is_not_probed(place):
+    (found,), ports, _ = await place(None, None, gsp=bytes((0, 0, 0, 0, 21, 189)))
+    assert found == NOWHERE
+    assert ports[1].probed == 0

@@ -174,7 +174,9 @@ class Client:
         if not hello.datagrams:
             kinds -= {PathKind.TLS}
         if not kinds:
-            raise GateError("this basestation carries no datagrams over TLS", "protocol", "update it, or leave out --path")
+            raise GateError(
+                "this basestation carries no datagrams over TLS", "protocol", "update it, or leave out --path"
+            )
         own = await self._surroundings.find(hello, link.round_trip_s) if direct else NOWHERE
         answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct)
         if isinstance(answer, gate_messages.Refused):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import time
 from collections.abc import Callable
 
 from wsproto import ConnectionType, WSConnection
@@ -41,6 +42,7 @@ class WebSocket:
     def __init__(self, dialled: Dialled, ids: itertools.count[int], on_datagrams: OnDatagrams) -> None:
         self.hello: messages.Hello
         self.ended = asyncio.Event()
+        self.round_trip_s = 0.0
         self._reader, self._writer, self._where = dialled
         self._ids = ids
         self._on_datagrams = on_datagrams
@@ -128,6 +130,7 @@ class WebSocket:
             self._writer.write(b"".join(frames))
 
     async def _upgrade(self) -> None:
+        started_s = time.monotonic()
         request = Request(host=self._where, target=messages.PATH, subprotocols=[messages.SUBPROTOCOL])
         self._writer.write(self._protocol.send(request))
         accepted = False
@@ -136,6 +139,7 @@ class WebSocket:
                 if isinstance(event, AcceptConnection):
                     if event.subprotocol != messages.SUBPROTOCOL:
                         raise GateError("the basestation speaks another version of the gate protocol", "protocol")
+                    self.round_trip_s = time.monotonic() - started_s
                     accepted = True
                 elif isinstance(event, RejectConnection):
                     raise GateError(f"the basestation refuses us (HTTP status {event.status_code})", "refused")
