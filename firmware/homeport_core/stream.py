@@ -1,6 +1,14 @@
-"""One stream: its states, and its user's face (specification, streams 2, 3)."""
+"""One stream as its user sees it: octets in, octets out, and how it ends (specification, streams 2, 3)."""
 
-from homeport_core.compat import const
+from homeport_core import stream_states as states
+from homeport_core.compat import MICROPYTHON, const
+from homeport_core.errors import StateError
+from homeport_core.stream_limits import StreamLimits
+from homeport_core.stream_machine import Machine
+from homeport_core.stream_tally import STATUS_ABORTED, STATUS_CLOSED, STATUS_OPEN
+
+if not MICROPYTHON:
+    from collections.abc import Callable
 
 # Bits of what changed since the user looked: `Stream.take_changes`.
 OPENED = const(0x01)  # open and usable; for a responder: accepted
@@ -11,70 +19,202 @@ CLOSED = const(0x10)  # both directions are closed and confirmed; what was recei
 ABORTED = const(0x20)  # aborted by either end, or the peer is gone: `reason` says why
 
 
-class Stream:
+class Stream(Machine):
     """One stream. Made by `Streams.open`, or handed out by `Streams.next_changed` with OPENED.
 
     `tag` (0x1000 … 0x1fff), `initiator_id` and `responder_id` name it; `state` is one of `stream_states`; `reason`
     says in words why it was aborted, "" otherwise. Whoever uses it calls `release` once, when done with it.
     """
 
-    def write(self, now_ms: int, data: bytes | bytearray | memoryview) -> int:
-        """Take octets for sending; returns how many, 0 when there is no room now (WRITABLE follows) or it is over.
+    def __init__(
+        self,
+        now_ms: int,
+        limits: StreamLimits,
+        tag: int,
+        initiator_id: int,
+        is_initiator: bool,
+        wake: "Callable[[Stream], None]",
+        changed: "Callable[[Stream], None]",
+    ) -> None:
+        """`wake` is called when there may be something to send, `changed` when there are changes."""
+        super().__init__(now_ms, limits, tag, initiator_id, is_initiator)
+        self.is_awake = False  # kept by the owner, who asks awake streams for packets
+        self.is_listed = False  # kept by the owner, who hands out listed streams
+        self._tell_wake = wake
+        self._tell_changed = changed
+        self._changes = 0
+        self._wants_room = False
 
-        May be called before the stream is open. Raises StateError after `close`.
+    # Writing
+
+    def write(self, now_ms: int, data: bytes | bytearray | memoryview) -> int:
+        """Take octets for sending; returns how many: 0 without room, before it is open, and once it is over.
+
+        WRITABLE follows when there is room for a good part again. Raises StateError after `close`.
         """
-        raise NotImplementedError
+        if self._closing.is_wanted:
+            raise StateError("stream: written after close", states.NAMES[self.state])
+        self.tally.writes += 1
+        if self.state not in (states.ESTABLISHED, states.CLOSE_WAIT) or self.sender is None:
+            self._wants_room = True
+            return 0
+        n = self.sender.write(data)
+        self._wants_room = n < len(data)
+        self.tally.written_len += n
+        if n:
+            self._wake()
+        return n
 
     @property
     def writable(self) -> int:
         """How many octets `write` would take now."""
-        raise NotImplementedError
+        if self._closing.is_wanted or self.sender is None:
+            return 0
+        return self.sender.writable if self.state in (states.ESTABLISHED, states.CLOSE_WAIT) else 0
+
+    # Reading
 
     def read(self, n: int = -1) -> bytes:
-        """Up to `n` octets (all that is there: -1) in order; b"" when there is nothing now, or never again (`at_eof`)."""
-        raise NotImplementedError
+        """Up to `n` octets (-1: all that is there) in order; b"" for nothing now, or never again (`at_eof`)."""
+        parts = []
+        while n:
+            part = self.peek()
+            size = len(part)
+            if not size:
+                break
+            if 0 <= n < size:
+                size = n
+                part = part[:n]
+            parts.append(bytes(part))
+            self.consume(size)
+            if n > 0:
+                n -= size
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def readinto(self, buf: bytearray | memoryview) -> int:
         """Fill `buf` with the next octets; returns how many."""
-        raise NotImplementedError
+        view = memoryview(buf)
+        n = 0
+        while n < len(view):
+            part = self.peek()
+            size = min(len(part), len(view) - n)
+            if not size:
+                break
+            view[n : n + size] = part[:size]
+            self.consume(size)
+            n += size
+        return n
 
     @property
     def readable(self) -> int:
         """How many octets can be read now."""
-        raise NotImplementedError
+        return self.receiver.ready if self.receiver is not None and self.state != states.ABORTED else 0
 
     @property
     def at_eof(self) -> bool:
         """Whether the peer closed its direction and all it sent was read."""
-        raise NotImplementedError
+        return self.receiver is not None and self.receiver.at_end
 
     def peek(self) -> memoryview:
         """The next octets that lie together, without taking them; empty when there are none. Valid until `consume`."""
-        raise NotImplementedError
+        if self.receiver is None or self.state == states.ABORTED:
+            return memoryview(b"")
+        return self.receiver.peek()
 
     def consume(self, n: int) -> None:
-        """Take `n` octets, at most what `peek` showed."""
-        raise NotImplementedError
+        """Take `n` octets, at most what `peek` showed. Raises StateError when that is less."""
+        receiver = self.receiver
+        if not n:
+            return
+        if receiver is None or n > len(receiver.peek()):
+            raise StateError("stream: more consumed than was there", n)
+        self.tally.reads += 1
+        receiver.consume(n)
+        if receiver.wants_ack:
+            self._wake()
+
+    # Ending
 
     def close(self, now_ms: int) -> None:
         """Close our direction after what was written (FIN). Reading goes on. Harmless to repeat."""
-        raise NotImplementedError
+        if self._closing.is_wanted or self.state >= states.CLOSED:
+            return
+        self._closing.is_wanted = True
+        self._enter(states.CLOSE)
 
     def abort(self, now_ms: int) -> None:
         """Give up at once: RST, unsent data dropped, state ABORTED. Harmless to repeat."""
-        raise NotImplementedError
+        self.reset("aborted by its user")
 
     def release(self) -> None:
         """The user is done with it: no more changes are told, and what still arrives is dropped.
 
         A stream that was closed before finishes its close on its own; any other is aborted.
         """
-        raise NotImplementedError
+        if self.is_released:
+            return
+        if not self._closing.is_wanted:
+            self.reset("released by its user")
+        self.is_released = True
+        self._changes = 0
+        if self.receiver is not None:
+            self.receiver.discard()
+        self._wake()
+
+    # What the user is told
 
     def take_changes(self) -> int:
         """The bits OPENED … ABORTED of what happened since the last call."""
-        raise NotImplementedError
+        changes = self._changes
+        self._changes = 0
+        return changes
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether `take_changes` would tell any."""
+        return self._changes != 0
 
     def statistics(self) -> list[tuple[int, int, int]]:
         """(type, size in octets, value) of STREAM_STATS, in the reference's order (streams 4)."""
-        raise NotImplementedError
+        status = STATUS_OPEN
+        if self.state >= states.CLOSED:
+            status = STATUS_CLOSED if self.state == states.CLOSED else STATUS_ABORTED
+        return self.tally.items(self.tag, self.initiator_id, self.responder_id, status)
+
+    def _wake(self) -> None:
+        if not self.is_awake:
+            self._tell_wake(self)
+
+    def _note_state(self) -> None:
+        state = self.state
+        if state == states.ESTABLISHED:
+            self.was_opened = True
+            self._change(OPENED)
+        elif state in (states.CLOSE_WAIT, states.CLOSING):
+            self._change(ENDED)
+        elif state == states.TIME_WAIT:
+            self._change(CLOSED | ENDED)
+        elif state == states.CLOSED:
+            self._change(CLOSED)
+        elif state == states.ABORTED:
+            self._change(ABORTED)
+
+    def _note_readable(self) -> None:
+        if self.is_released:
+            if self.receiver is not None:
+                self.receiver.discard()
+            return
+        self._change(READABLE)
+
+    def _note_acknowledged(self) -> None:
+        sender = self.sender
+        if self._wants_room and sender is not None and sender.has_room:
+            self._wants_room = False
+            self._change(WRITABLE)
+
+    def _change(self, bits: int) -> None:
+        if self.is_released or not self.was_opened:
+            return
+        self._changes |= bits
+        if not self.is_listed:
+            self._tell_changed(self)

@@ -105,42 +105,56 @@ class Window:
         return True
 
 
-def write_head(buf: bytearray, flags: int, initiator: int, responder: int, seq: int, ack: int) -> int:
-    """Write the members all packets have to `buf[0:14]`; returns 14, the size of a FIN|ACK or RST."""
-    struct.pack_into(">BBHHII", buf, 0, flags, VERSION, initiator, responder, seq & _MASK, ack & _MASK)
-    return HEAD_LEN
+class Outgoing:
+    """One packet to be sent: `tag`, the data of its WINDOW and SACK payloads (no SACK when empty), its plaintext."""
 
+    def __init__(self) -> None:
+        self.tag = 0
+        self._buf = bytearray(SYN_LEN)
+        view = memoryview(self._buf)
+        self._head, self._ack, self._syn = view[:HEAD_LEN], view[:ACK_LEN], view
+        self.window: memoryview = view
+        self.sack: bytes | memoryview = b""
+        self.data: bytes | bytearray | memoryview = b""
 
-def write_ack(buf: bytearray, initiator: int, responder: int, seq: int, ack: int, size: int) -> int:
-    """Write an ACK, which every data packet is too, with its advertised window to `buf[0:16]`; returns 16."""
-    struct.pack_into(">BBHHIIH", buf, 0, ACK, VERSION, initiator, responder, seq & _MASK, ack & _MASK, size)
-    return ACK_LEN
+    def put_head(self, flags: int, tag: int, initiator: int, responder: int, seq: int, ack: int) -> None:
+        """A packet without data: FIN|ACK or RST."""
+        struct.pack_into(">BBHHII", self._buf, 0, flags, VERSION, initiator, responder, seq & _MASK, ack & _MASK)
+        self.tag = tag
+        self.window = self._head
+        self.sack = self.data = b""
 
+    def put_ack(self, tag: int, initiator: int, responder: int, seq: int, ack: int, size: int) -> None:
+        """An ACK, which every data packet is too, with its advertised window; the caller adds `sack` and `data`."""
+        struct.pack_into(">BBHHIIH", self._buf, 0, ACK, VERSION, initiator, responder, seq & _MASK, ack & _MASK, size)
+        self.tag = tag
+        self.window = self._ack
+        self.sack = self.data = b""
 
-def write_syn_block(
-    buf: bytearray,
-    options: int,
-    receive_len: int,
-    receive_window: int,
-    transmit_len: int,
-    transmit_window: int,
-    retries: int,
-    timeout_ms: int,
-) -> int:
-    """Write a SYN block behind the head, to `buf[14:28]`; returns 28."""
-    struct.pack_into(
-        ">HHHHHHH",
-        buf,
-        HEAD_LEN,
-        options,
-        receive_len,
-        receive_window,
-        transmit_len,
-        transmit_window,
-        retries,
-        timeout_ms,
-    )
-    return SYN_LEN
+    def put_syn_block(
+        self,
+        options: int,
+        receive_len: int,
+        receive_window: int,
+        transmit_len: int,
+        transmit_window: int,
+        retries: int,
+        timeout_ms: int,
+    ) -> None:
+        """Make a SYN or SYN|ACK of what `put_head` wrote."""
+        struct.pack_into(
+            ">HHHHHHH",
+            self._buf,
+            HEAD_LEN,
+            options,
+            receive_len,
+            receive_window,
+            transmit_len,
+            transmit_window,
+            retries,
+            timeout_ms,
+        )
+        self.window = self._syn
 
 
 def read_sack(buf: bytes | bytearray, off: int, n: int, ranges: list[int]) -> bool:

@@ -1,0 +1,74 @@
+"""How our direction of a stream ends: all data acknowledged, then read, then FIN (specification, streams 2.5).
+
+The reference never acknowledges a FIN that comes while it has data to read. So a FIN waits behind a gate until the peer
+says, by a window that is wide open again, that it has read all; it is made to say so by a probe.
+"""
+
+from homeport_core import ticks
+from homeport_core.compat import const
+from homeport_core.stream_sender import Sender
+
+_GATE_MS = const(10000)
+_PROBE_MS = const(200)
+_PROBE_MAX_MS = const(1000)
+
+
+class Closing:
+    """`is_wanted`: our user closed; `is_sent`: the FIN left, `sends` times; `at_ms`: when `timeout` is due, or -1."""
+
+    __slots__ = ("_gate_end_ms", "_is_due", "_probes", "at_ms", "is_acked", "is_sent", "is_wanted", "sends")
+
+    def __init__(self) -> None:
+        self.is_wanted = self.is_sent = self.is_acked = False
+        self.sends = 0
+        self.at_ms = -1
+        self._is_due = False
+        self._probes = 0
+        self._gate_end_ms = -1
+
+    def is_due(self, now_ms: int, sender: Sender, has_gate: bool, interval_ms: int) -> bool:
+        """Whether a FIN is to leave now; it counts as sent then."""
+        if not self.is_wanted or self.is_acked:
+            return False
+        if self.is_sent:
+            is_due = self._is_due
+            self._is_due = False
+            return is_due
+        if sender.una != sender.tail or (has_gate and self._is_shut(now_ms, sender)):
+            return False
+        self.is_sent = True
+        self.sends = 1
+        self.at_ms = ticks.add(now_ms, interval_ms)
+        return True
+
+    def _is_shut(self, now_ms: int, sender: Sender) -> bool:
+        if not sender.can_probe or sender.edge - sender.una >= sender.window:
+            return False
+        if self._gate_end_ms < 0:
+            self._gate_end_ms = ticks.add(now_ms, _GATE_MS)
+            self._probe(now_ms, sender)
+        return ticks.diff(now_ms, self._gate_end_ms) < 0
+
+    def _probe(self, now_ms: int, sender: Sender) -> None:
+        sender.probe()
+        self.at_ms = ticks.add(now_ms, min(_PROBE_MS << self._probes, _PROBE_MAX_MS))
+        self._probes = min(self._probes + 1, 3)
+
+    def acknowledged(self) -> None:
+        """The peer has our FIN."""
+        self.is_acked = True
+        self.at_ms = -1
+
+    def timeout(self, now_ms: int, sender: Sender, sends_max: int, interval_ms: int) -> bool:
+        """Probe the gate or repeat the FIN when due; False when it was sent often enough."""
+        if self.at_ms < 0 or ticks.diff(now_ms, self.at_ms) < 0:
+            return True
+        if not self.is_sent:
+            self._probe(now_ms, sender)
+            return True
+        if self.sends >= sends_max:
+            return False
+        self.sends += 1
+        self._is_due = True
+        self.at_ms = ticks.add(now_ms, interval_ms)
+        return True

@@ -1,0 +1,280 @@
+"""How fast a stream sends: round trips and timeouts, congestion, pacing (specification, streams 3.7, 7.2)."""
+
+from homeport_core import ticks
+from homeport_core.compat import const
+
+_RTO_FIRST_MS = const(1000)
+_RTO_MIN_MS = const(300)
+_RTO_MIN_EARLY_MS = const(500)  # until the peer's habit of delaying acknowledgments shows
+_EARLY_SAMPLES = const(8)
+_RTO_MAX_MS = const(16000)
+_VARIANCE_MIN_MS = const(50)
+_TAIL_MS = const(50)
+_LEAST_KEPT_MS = const(10000)  # the shortest round trip is forgotten after one to two of these
+_U16_MAX = const(0xFFFF)
+
+
+class RoundTrip:
+    """Round trips in ms: `smooth` and `least` (-1: unknown), and what follows from them."""
+
+    __slots__ = ("_backoff", "_least_before", "_least_now", "_rotate_at_ms", "_samples", "_variance", "smooth")
+
+    def __init__(self) -> None:
+        self.smooth = -1
+        self._variance = 0
+        self._samples = 0
+        self._backoff = 0
+        self._least_now = self._least_before = -1
+        self._rotate_at_ms = -1
+
+    def sample(self, now_ms: int, rtt_ms: int) -> None:
+        """One measured round trip, of a segment sent once."""
+        rtt_ms = max(0, min(rtt_ms, _U16_MAX))
+        self._samples += 1
+        self._backoff = 0
+        if self.smooth < 0:
+            self.smooth = rtt_ms
+            self._variance = rtt_ms // 2
+        else:
+            # Rounded, or else a deviation of a few ms never leaves integers.
+            self._variance = (3 * self._variance + abs(self.smooth - rtt_ms) + 2) // 4
+            self.smooth = (7 * self.smooth + rtt_ms + 4) // 8
+        if self._least_now < 0 or rtt_ms < self._least_now:
+            self._least_now = rtt_ms
+        if self._rotate_at_ms < 0 or ticks.diff(now_ms, self._rotate_at_ms) >= 0:
+            self._rotate_at_ms = ticks.add(now_ms, _LEAST_KEPT_MS)
+            self._least_before = self._least_now
+            self._least_now = rtt_ms
+
+    @property
+    def least(self) -> int:
+        """The shortest round trip of late."""
+        if self._least_before < 0 or 0 <= self._least_now < self._least_before:
+            return self._least_now
+        return self._least_before
+
+    @property
+    def reorder_ms(self) -> int:
+        """How much later than its successors a segment may arrive before it counts as lost."""
+        return max(self.smooth // 4, 1)
+
+    @property
+    def timeout_ms(self) -> int:
+        """How long to wait for an acknowledgment, doubled with every vain wait."""
+        if self.smooth < 0:
+            base = _RTO_FIRST_MS
+        else:
+            least = _RTO_MIN_MS if self._samples >= _EARLY_SAMPLES else _RTO_MIN_EARLY_MS
+            base = max(self.smooth + max(4 * self._variance, _VARIANCE_MIN_MS), least)
+        return min(base << self._backoff, _RTO_MAX_MS)
+
+    @property
+    def tail_ms(self) -> int:
+        """How long to wait before the last segment is sent once more."""
+        return max(2 * self.smooth, _TAIL_MS) + _TAIL_MS if self.smooth >= 0 else _RTO_FIRST_MS
+
+    def back_off(self) -> None:
+        """A wait was in vain."""
+        if self._backoff < 6:
+            self._backoff += 1
+
+
+# Phases of `Congestion`
+_STARTING = const(0)  # doubling every round trip
+_CRUISING = const(1)
+_PROBING = const(2)  # a quarter more for one round trip, to see what becomes of it
+
+_WINDOW_FIRST = const(10)
+_WINDOW_MIN = const(4)
+_JUDGED_MIN = const(32)  # a share of losses is judged over so many segments at least
+_PROBE_ROUNDS = const(4)
+_PROBE_ROUNDS_MAX = const(32)
+
+
+class Congestion:
+    """How many segments may be on the way: `window`.
+
+    Loss alone is no sign: radio loses at any speed. Sending is cut back when round trips grow well beyond the
+    shortest, or when more segments are lost the more are on the way: from time to time one round trip is sent with a
+    quarter more, and the share lost of those is compared with that of the rounds before. What a full queue drops, it
+    drops on top of the usual, and what it lets pass is what the path can hold.
+    """
+
+    __slots__ = (
+        "_base_done",
+        "_base_lost",
+        "_done",
+        "_lost",
+        "_mark",
+        "_phase",
+        "_probe_end",
+        "_probe_start",
+        "_rounds",
+        "_rounds_between",
+        "_rtt_ms",
+        "_was_full",
+        "_window",
+        "limit",
+    )
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit  # the largest window of use
+        self._window = min(_WINDOW_FIRST, limit)
+        self._phase = _STARTING
+        self._mark = 0  # the round ends when a transmission from here on is delivered
+        self._done = self._lost = 0  # delivered and lost of the segments now judged
+        self._base_done = self._base_lost = 0  # the same of the rounds before a probe
+        self._probe_start = self._probe_end = -1
+        self._rounds = 0
+        self._rounds_between = _PROBE_ROUNDS
+        self._rtt_ms = -1  # shortest of this round
+        self._was_full = False
+
+    @property
+    def window(self) -> int:
+        """Segments that may be on the way."""
+        if self._phase == _PROBING and self._probe_end < 0:
+            return min(self._window + self._window // 4 + 1, self.limit)
+        return self._window
+
+    @property
+    def threshold(self) -> int:
+        """Where doubling ended, for statistics."""
+        return self.limit if self._phase == _STARTING else self._window
+
+    def filled(self) -> None:
+        """The window, and nothing else, kept a segment from being sent."""
+        self._was_full = True
+
+    def delivered(self, sent_id: int) -> None:
+        """The transmission `sent_id` arrived."""
+        if self._phase == _PROBING:
+            if self._probe_start <= sent_id and (self._probe_end < 0 or sent_id < self._probe_end):
+                self._done += 1
+            return
+        self._done += 1
+        if self._phase == _STARTING and self._window < self.limit and self._was_full:
+            self._window += 1
+
+    def lost(self, sent_id: int) -> None:
+        """The transmission `sent_id` is taken for lost."""
+        if self._phase != _PROBING or (
+            self._probe_start <= sent_id and (self._probe_end < 0 or sent_id < self._probe_end)
+        ):
+            self._lost += 1
+
+    def collapsed(self) -> None:
+        """Nothing came back for a whole timeout: begin small again."""
+        self._window = min(_WINDOW_MIN, self.limit)
+        self._start(_STARTING)
+
+    def sampled(self, rtt_ms: int) -> None:
+        """A round trip was measured."""
+        if self._rtt_ms < 0 or rtt_ms < self._rtt_ms:
+            self._rtt_ms = rtt_ms
+
+    def acknowledged(self, newest_id: int, next_id: int, least_ms: int) -> None:
+        """An acknowledgment was worked in; `newest_id` is the latest transmission delivered, `next_id` the coming."""
+        if newest_id < self._mark:
+            return
+        self._mark = next_id
+        self._rounds += 1
+        if self._is_slow(least_ms):
+            self._cut(self._window - self._window // 8)
+        elif self._phase == _PROBING:
+            self._probe(next_id)
+        else:
+            self._judge(next_id)
+        self._rtt_ms = -1
+
+    def _is_slow(self, least_ms: int) -> bool:
+        return self._rtt_ms >= 0 and 2 * self._rtt_ms > 3 * least_ms + 20
+
+    def _judge(self, next_id: int) -> None:
+        """After a round of starting or cruising."""
+        total = self._done + self._lost
+        if total < min(_JUDGED_MIN, 2 * self._window):
+            return
+        if self._lost * (8 if self._phase == _STARTING else 5) > total and self._lost > 3:
+            self._cut(self._window * self._done // total)
+        elif self._phase == _CRUISING and self._rounds >= self._rounds_between and self._was_full:
+            self._base_done, self._base_lost = self._done, self._lost
+            self._start(_PROBING)
+            self._probe_start = next_id
+            return
+        if self._phase == _STARTING:
+            self._done = self._lost = 0
+            self._was_full = False
+
+    def _probe(self, next_id: int) -> None:
+        """After a round of probing: first its segments leave, then they are judged."""
+        if self._probe_end < 0:
+            self._probe_end = next_id
+            return
+        total = self._done + self._lost
+        usual = total * self._base_lost // max(1, self._base_done + self._base_lost)
+        extra = self._lost - usual
+        if extra >= 3 and extra * 12 > total:
+            probed = self._window + self._window // 4 + 1
+            self._cut(min(probed - probed * extra // total, self._window) * 15 // 16)
+            self._rounds_between = min(self._rounds_between * 2, _PROBE_ROUNDS_MAX)
+            return
+        if total > self._window:
+            self._window = min(self._window + self._window // 4 + 1, self.limit)
+            self._rounds_between = _PROBE_ROUNDS
+        self._start(_CRUISING)
+
+    def _cut(self, window: int) -> None:
+        self._window = max(min(window, self._window), min(_WINDOW_MIN, self.limit))
+        self._start(_CRUISING)
+
+    def _start(self, phase: int) -> None:
+        self._phase = phase
+        self._done = self._lost = 0
+        self._rounds = 0
+        self._probe_start = self._probe_end = -1
+        self._was_full = False
+
+
+_PACED_MIN_MS = const(4)  # below this round trip, a timer of 1 ms is too coarse to spread anything
+_SHARE = const(1024)  # credit is counted in so many parts of a segment
+_LATE_MS = const(3)  # a timer that late costs no speed
+
+
+class Pacer:
+    """Spreads a window over its round trip, in bursts."""
+
+    __slots__ = ("_at_ms", "_burst", "_credit", "_rate", "wait_until_ms")
+
+    def __init__(self, burst: int, now_ms: int) -> None:
+        self._burst = burst
+        self._credit = burst * _SHARE
+        self._rate = 0  # parts of a segment per ms; 0 without limit
+        self._at_ms = now_ms
+        self.wait_until_ms = -1  # when there will be credit again, after `allows` said no
+
+    def adapt(self, window: int, smooth_ms: int) -> None:
+        """Spread `window` segments over four fifths of a round trip."""
+        self._rate = window * _SHARE * 5 // (4 * smooth_ms) if smooth_ms >= _PACED_MIN_MS else 0
+
+    def allows(self, now_ms: int) -> bool:
+        """Whether a segment may leave now."""
+        self.wait_until_ms = -1
+        rate = self._rate
+        if not rate:
+            return True
+        elapsed = ticks.diff(now_ms, self._at_ms)
+        if elapsed:
+            self._at_ms = now_ms
+            most = self._burst * _SHARE + _LATE_MS * rate
+            self._credit = min(self._credit + min(max(elapsed, 0), 1000) * rate, most)
+        if self._credit >= _SHARE:
+            return True
+        missing = (self._burst if self._burst * _SHARE <= rate * 8 else 1) * _SHARE - self._credit
+        self.wait_until_ms = ticks.add(now_ms, max(1, (missing + rate - 1) // rate))
+        return False
+
+    def spend(self) -> None:
+        """A segment leaves."""
+        if self._rate:
+            self._credit -= _SHARE
