@@ -313,10 +313,11 @@ def encode(
     plaintext: bytes = b"",
     iv: bytes = b"",
     crypto_flags: int = 0,
+    co: bytes = b"",
 ) -> bytes:
     """Build a whole packet in a buffer of its own: for hosts and tests, where allocation is cheap."""
     writer = PacketWriter(bytearray(PACKET_MAX))
-    writer.begin(packet_type, sp, seq, flags, cp, tag)
+    writer.begin(packet_type, sp, seq, flags, cp, tag, co)
     for payload_type, data in payloads:
         writer.add(payload_type, data)
     if context is None:

@@ -165,8 +165,15 @@ NONCE_LEN = const(32)
 SEED_LEN = const(32)
 KEY_MATERIAL_LEN = const(96)
 GATEWAY_ID_LEN = const(20)
+GATEWAY_NONCE_LEN = const(38)
 MAC_LEN = const(16)
 IV_LEN = const(16)
+
+# Flags in the NONCE of GW_CONN_U
+GW_RELIABLE = const(1)
+GW_KEEP_ALIVE = const(2)
+GW_CLIENT = const(4)
+GW_SERVER = const(8)
 
 # Ports
 PORT_CONTROLLER = const(5566)

@@ -4,9 +4,13 @@ import json
 from io import StringIO
 
 import pytest
+from homeport.basestation.carrier import TCP, Carrier
 from homeport.basestation.events import (
     AttachFailed,
     AttachFailure,
+    CarrierDone,
+    CarrierRefused,
+    CarriersJoined,
     Connected,
     ConnectRefused,
     DeviceAttached,
@@ -51,14 +55,29 @@ class NotedGate:
     refused = connected
 
 
+class NotedGateway:
+    def __init__(self):
+        self.told = []
+
+    def joined(self, device, client):
+        self.told.append(("joined", device, client))
+
+    def refused(self, carrier, reason):
+        self.told.append(("refused", carrier, reason))
+
+    def done(self, carrier):
+        self.told.append(("done", carrier))
+
+
 class World:
     def __init__(self):
         self.stream = StringIO()
+        self.gateway = NotedGateway()
         self.batch = Batch()
         self.gate = NotedGate()
         roster = Roster()
         roster.apply(Changes(1, True, {ID: (bytes(16), True)}))
-        self.notices = Notices(JsonLog(self.stream), self, roster, self, self.gate)
+        self.notices = Notices(JsonLog(self.stream), self, roster, self, self.gate, self.gateway)
 
     def row(self, device_id):
         return ROW if device_id == ID else None
@@ -129,3 +148,18 @@ def test_text_of_a_peer_is_printable_and_cut_in_the_log(world):
     assert len(line["stack"]) < 400
     assert "\x1b" not in line["stack"] + line["application"]
     assert "\u202e" not in line["application"]
+
+
+def test_what_the_session_server_decides_about_connections_goes_to_the_gateway(world):
+    device, client = (Carrier(TCP, number, ("192.0.2.7", number)) for number in (1, 2))
+    for event in (CarriersJoined(device, client), CarrierRefused(client, "no gateway id"), CarrierDone(device)):
+        world.notices(event)
+    assert world.gateway.told == [("joined", device, client), ("refused", client, "no gateway id"), ("done", device)]
+
+
+def test_an_attachment_over_tcp_is_recorded_as_such_and_not_kept_for_a_restart(world):
+    world.row = lambda device_id: None
+    world.notices(DeviceAttached(ID, Carrier(TCP, 1, ("192.0.2.7", 4711)), None, 0, "4.6.0", "app"))
+    assert world.batch.attachments[ID] is None
+    assert world.batch.sightings[ID]["endpoint"] == "tcp 192.0.2.7:4711"
+    assert world.lines()[0]["address"] == "tcp 192.0.2.7:4711"

@@ -45,6 +45,9 @@ class GspCounters:
     relayed_down: int = 0
     relay_bound: int = 0
     sessions_closed: int = 0
+    gateway_relayed: int = 0
+    gateway_joined: int = 0
+    gateway_refused: int = 0
     probes: int = 0
 
     drop_malformed: int = 0

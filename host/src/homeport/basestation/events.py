@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
-from homeport.basestation.carrier import Peer
+from homeport.basestation.carrier import Carrier, Peer
 from homeport.basestation.gsp.settings import RateLimit
 from homeport.basestation.limits import Buckets
 
@@ -127,6 +127,29 @@ class SessionClosed:
     reason: str
 
 
+@dataclass(slots=True, frozen=True)
+class CarriersJoined:
+    """A device and its client have met at the gateway: from now on the one's octets are for the other."""
+
+    device: Carrier
+    client: Carrier
+
+
+@dataclass(slots=True, frozen=True)
+class CarrierRefused:
+    """Who is at that connection asked for what is not there; nothing more will be answered."""
+
+    carrier: Carrier
+    reason: str
+
+
+@dataclass(slots=True, frozen=True)
+class CarrierDone:
+    """The connection is needed no longer."""
+
+    carrier: Carrier
+
+
 Event: TypeAlias = (
     InviteRefused
     | AttachFailed
@@ -137,6 +160,9 @@ Event: TypeAlias = (
     | ConnectRefused
     | RelayBound
     | SessionClosed
+    | CarriersJoined
+    | CarrierRefused
+    | CarrierDone
 )
 
 

@@ -8,6 +8,9 @@ from homeport.basestation.carrier import peer_text
 from homeport.basestation.events import (
     AttachFailed,
     AttachFailure,
+    CarrierDone,
+    CarrierRefused,
+    CarriersJoined,
     Connected,
     ConnectRefused,
     DeviceAttached,
@@ -19,6 +22,7 @@ from homeport.basestation.events import (
     SessionClosed,
 )
 from homeport.basestation.gate.admission import Gate, Log
+from homeport.basestation.gateway.listener import Gateway
 from homeport.basestation.gsp.dispatch import Gsp
 from homeport.basestation.inventory.archive import Archive, now_s
 from homeport.basestation.inventory.roster import Roster
@@ -32,12 +36,13 @@ _REPORTED = {
 class Notices:
     """Call it with each event of the controller and the session server."""
 
-    def __init__(self, log: Log, archive: Archive, roster: Roster, gsp: Gsp, gate: Gate) -> None:
+    def __init__(self, log: Log, archive: Archive, roster: Roster, gsp: Gsp, gate: Gate, gateway: Gateway) -> None:
         self._log = log
         self._archive = archive
         self._roster = roster
         self._gsp = gsp
         self._gate = gate
+        self._gateway = gateway
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
@@ -46,6 +51,12 @@ class Notices:
                 self._gate.connected(event)
             case ConnectRefused():
                 self._gate.refused(event)
+            case CarriersJoined():
+                self._gateway.joined(event.device, event.client)
+            case CarrierRefused():
+                self._gateway.refused(event.carrier, event.reason)
+            case CarrierDone():
+                self._gateway.done(event.carrier)
             case DeviceAttached():
                 self._attached(event)
             case DeviceLost():

@@ -93,7 +93,13 @@ class Basestation:
         switchboard = GspSwitchboard(self._gsp, self._gsp_udp, named, also)
         self._gate = Gate(server_context(key, chain), switchboard, monotonic_ms, os.urandom, self._log)
         self._gsp_udp.carriers[GATE] = self._gate.send_datagram
-        self._notices = Notices(self._log, self._archive, self._roster, self._gsp, self._gate)
+        doorway = _naming("gateway", lambda: listen(config.gateway_or_default))
+        self._closing.callback(doorway.close)
+        self._gateway = Gateway(self._controller_udp, self._gsp_udp, switchboard, monotonic_ms, self._log)
+        self._controller_udp.carriers[TCP] = self._gsp_udp.carriers[TCP] = self._gateway.send
+        where = doorway.getsockname()
+        self._gsp.set_gateway(lambda device: endpoint((public or _named(where[0], device), where[1])))
+        self._notices = Notices(self._log, self._archive, self._roster, self._gsp, self._gate, self._gateway)
         self._set_clock()
         restored = self._gsp.restore(monotonic_ms(), rows)
         for device_id in await self._archive.thought_attached():
@@ -101,9 +107,6 @@ class Basestation:
                 self._archive.batch.lost(device_id, int(time.time()))
         self._gsp_udp.wake()
 
-        doorway = _naming("gateway", lambda: listen(config.gateway_or_default))
-        self._gateway = Gateway(self._controller_udp, self._gsp_udp, switchboard, monotonic_ms, self._log)
-        self._controller_udp.carriers[TCP] = self._gsp_udp.carriers[TCP] = self._gateway.send
         await self._gateway.start(doorway)
         self._closing.push_async_callback(self._gateway.close)
         listener = _naming("gate", lambda: listen(config.gate))
@@ -204,6 +207,11 @@ async def _resolve(public: str | None) -> str | None:
             f"public: '{public}' has no IPv4 address; check the name, or give the address itself"
         ) from None
     return str(found[0][4][0])
+
+
+def _named(address: str, peer: str) -> str:
+    """What a peer calls this machine where it listens at `address`."""
+    return reached_at(peer) if address == "0.0.0.0" else address
 
 
 def _naming(option: str, open_: Callable[[], _T]) -> _T:

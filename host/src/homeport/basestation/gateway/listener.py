@@ -128,6 +128,32 @@ class Gateway:
         for link in list(self._links.values()):
             link.sweep(now_ms)
 
+    # What the session server decides
+
+    def joined(self, device: Carrier, client: Carrier) -> None:
+        """Pass octets on between these two from now on."""
+        ends = [self._links.get(carrier.number) for carrier in (device, client)]
+        if ends[0] is None or ends[1] is None:
+            for link in ends:
+                if link is not None:
+                    link.close()
+            return
+        self.counters["joined"] += 1
+        ends[0].join(ends[1])
+        ends[1].join(ends[0])
+
+    def refused(self, carrier: Carrier, reason: str) -> None:
+        """Close for what the peer wanted."""
+        link = self._links.get(carrier.number)
+        if link is not None:
+            link.fail(reason)
+
+    def done(self, carrier: Carrier) -> None:
+        """Close, for the connection is needed no longer."""
+        link = self._links.get(carrier.number)
+        if link is not None:
+            link.close()
+
     # The links
 
     def opened(self, link: GatewayLink) -> bool:

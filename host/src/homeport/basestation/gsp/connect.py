@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
 
@@ -32,6 +33,7 @@ from homeport_core.spec import (
     NOTIFY_OK,
     PL_CP_ID,
     PL_FP,
+    PL_GW,
     PL_IPX,
     PL_NOTIFY,
     PT_U_CONNECT,
@@ -40,6 +42,7 @@ from homeport_core.spec import (
 from homeport.basestation.carrier import Carrier, Peer, seen_endpoint
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.events import Connected, ConnectRefused, EventQueue
+from homeport.basestation.gsp.gateways import Gateways, Meeting
 from homeport.basestation.gsp.nsi import fresh_nsi
 from homeport.basestation.gsp.registry import Attachment, Registry
 from homeport.basestation.gsp.relay import Relay
@@ -67,7 +70,8 @@ class ConnectRequest:
     """A client that has proved `fingerprint` (16 octets) wants `device_id`. Its endpoints are 6 octets.
 
     The device believes the fingerprint and the client id blindly, so only the gate may fill them in. Without
-    rendezvous, give no endpoints: the reference device sends one packet to them even so (core 5.5).
+    rendezvous, give no endpoints: the reference device sends one packet to them even so (core 5.5). With `tcp` a device
+    that can is asked to come to the gateway, for the client has no UDP.
     """
 
     device_id: bytes
@@ -77,6 +81,7 @@ class ConnectRequest:
     global_: bytes = ENDPOINT_ZERO
     nat_type: int = 0
     rendezvous: bool = True
+    tcp: bool = False
 
     def __post_init__(self) -> None:
         if len(self.fingerprint) != FINGERPRINT_LEN:
@@ -114,6 +119,7 @@ class Connects:
         settings: GspSettings,
         registry: Registry,
         relay: Relay,
+        gateways: Gateways,
         rng: Rng,
         events: EventQueue,
         counters: GspCounters,
@@ -121,6 +127,8 @@ class Connects:
         self._settings = settings
         self._registry = registry
         self._relay = relay
+        self._gateways = gateways
+        self.gateway_for: Callable[[str], bytes] | None = None
         self._rng = rng
         self._events = events
         self._counters = counters
@@ -207,10 +215,19 @@ class Connects:
         attachment.mark_used(nsi)
         pending = Pending(connect_id, attachment, request.fingerprint, nsi, self._rng(KEY_MATERIAL_LEN), now_ms)
         pending.seq = int.from_bytes(self._rng(_SEQ_LEN), "big")
-        pending.packet = _u_connect(pending, request, self._rng(IV_LEN))
+        pending.packet = _u_connect(pending, request, self._rng(IV_LEN), self._offer(now_ms, pending, request))
         self._by_nsi[nsi] = pending
         self._of_device.setdefault(attachment.device_id, []).append(pending)
         self._wheel.add(now_ms - TICK_MS + 1, pending)  # in this tick, not the next: a client waits
+
+    def _offer(self, now_ms: int, pending: Pending, request: ConnectRequest) -> tuple[Meeting, bytes] | None:
+        """Invite the device to the gateway, if that is wanted and it can come: the meeting, and the payload GW."""
+        attachment = pending.attachment
+        where = attachment.address
+        if not request.tcp or not attachment.takes_gateway or self.gateway_for is None or isinstance(where, Carrier):
+            return None
+        meeting = self._gateways.offer(now_ms, pending.nsi)
+        return meeting, meeting.payload(self.gateway_for(where[0]))
 
     def _next_ms(self, pending: Pending) -> int:
         retries = self._settings.connect_retries_ms
@@ -231,14 +248,17 @@ class Connects:
         self._events.put(ConnectRefused(connect_id, device_id, code, reason))
 
 
-def _u_connect(pending: Pending, request: ConnectRequest, iv: bytes) -> bytes:
+def _u_connect(pending: Pending, request: ConnectRequest, iv: bytes, offer: tuple[Meeting, bytes] | None) -> bytes:
     """The packet: IPX first, FP only for a device that knows it, the client id cut to what the device can take."""
     attachment = pending.attachment
     flags = IPX_CP_ASYNC | request.nat_type
     if not request.rendezvous:
         flags |= IPX_NO_RENDEZVOUS
-    head = [(PL_IPX, build_ipx(request.private, request.global_, flags, pending.nsi))]
+    co, cp = (offer[0].co, offer[0].cp) if offer else (b"", b"")
+    head = [(PL_IPX, build_ipx(request.private, request.global_, flags, pending.nsi, co, cp))]
     tail = [(PL_FP, build_fp(request.fingerprint))] if attachment.takes_fingerprint else []
+    if offer:
+        tail.append((PL_GW, offer[1]))
     name_max = _NAME_MAX_WITH_FP if attachment.takes_fingerprint else CLIENT_ID_MAX
     name = (PL_CP_ID, build_id(ID_MAIL, cut(request.client_id, name_max)))
     return encode(

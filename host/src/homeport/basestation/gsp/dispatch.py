@@ -16,6 +16,7 @@ from homeport_core.spec import (
     HEADER_LEN,
     PL_STATS,
     PT_DATA,
+    PT_GW_CONN_U,
     PT_PROBE,
     PT_STATS,
     PT_U_ALIVE,
@@ -33,6 +34,7 @@ from homeport.basestation.events import DeviceAttached, DeviceLost, Event, Event
 from homeport.basestation.gsp.alive import Alive
 from homeport.basestation.gsp.attach import Attach
 from homeport.basestation.gsp.connect import ConnectRequest, Connects
+from homeport.basestation.gsp.gateways import Gateways
 from homeport.basestation.gsp.probe import Probes
 from homeport.basestation.gsp.registry import Attachment, Registry, Row, from_row, to_row
 from homeport.basestation.gsp.relay import Relay
@@ -56,8 +58,9 @@ class Gsp:
         parts = (self._events, self.counters)
         self._attach = Attach(settings, devices, self._registry, rng, *parts)
         self._alive = Alive(settings, self._registry, *parts)
-        self._relay = Relay(settings, *parts)
-        self._connects = Connects(settings, self._registry, self._relay, rng, *parts)
+        self._gateways = Gateways(settings, rng, *parts)
+        self._relay = Relay(settings, self._gateways, *parts)
+        self._connects = Connects(settings, self._registry, self._relay, self._gateways, rng, *parts)
         self._probes = Probes(settings, rng, self.counters)
         self._handlers: dict[int, Callable[[int, Packet, Peer], Datagrams]] = {
             PT_U_INVITE: self._attach.invite,
@@ -66,6 +69,7 @@ class Gsp:
             PT_PROBE: self._probes.answer,
             PT_STATS: self._report,
             PT_U_PUSH: self._push,
+            PT_GW_CONN_U: self._gateways.take,
         }
 
     # The machine
@@ -73,7 +77,7 @@ class Gsp:
     @property
     def deadline_ms(self) -> int | None:
         """When `timeout` has to be called, or None."""
-        parts = (self._alive, self._connects, self._relay, self._attach, self._registry)
+        parts = (self._alive, self._connects, self._relay, self._attach, self._registry, self._gateways)
         return min((part.deadline_ms for part in parts if part.deadline_ms is not None), default=None)
 
     def datagram(self, now_ms: int, data: bytes, address: Peer) -> Datagrams:
@@ -106,6 +110,7 @@ class Gsp:
         """Do what is due."""
         self._attach.expire(now_ms)
         self._relay.timeout(now_ms)
+        late = self._gateways.timeout(now_ms)
         rounds, lost = self._alive.timeout(now_ms)
         for attachment in lost:
             self.counters.lost += 1
@@ -115,16 +120,21 @@ class Gsp:
             self._end(attachment, "connection closed", NOTIFY_UNKNOWN_MICRO)
         connects, silent = self._connects.timeout(now_ms)
         suspected = [datagram for attachment in silent for datagram in self._alive.suspect(now_ms, attachment)]
-        return [*rounds, *connects, *suspected]
+        return [*rounds, *connects, *suspected, *late]
 
     def carrier_lost(self, now_ms: int, carrier: Carrier) -> None:
         """A connection has ended. Clients on it have to bind again; a device has a moment to come back on another."""
         self._relay.carrier_lost(carrier)
+        self._gateways.carrier_lost(carrier)
         self._registry.carrier_lost(now_ms, carrier)
+
+    def set_gateway(self, endpoint_for: Callable[[str], bytes]) -> None:
+        """Where devices at an IP address find the gateway: 6 octets. Without, no device is told of it."""
+        self._connects.gateway_for = endpoint_for
 
     def in_use(self, carrier: Carrier) -> bool:
         """Whether an attachment or a session depends on a connection."""
-        return carrier in self._registry or self._relay.uses(carrier)
+        return carrier in self._registry or self._relay.uses(carrier) or self._gateways.uses(carrier)
 
     def next_event(self) -> Event | None:
         """The oldest event, taken out, or None."""

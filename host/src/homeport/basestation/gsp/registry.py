@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from homeport_core.crypto import ct_equal, prf
 from homeport_core.payloads import Capability, Ipx
-from homeport_core.spec import CAP_FP, ENDPOINT_LEN, IPX_NAT_MASK, KEY_MATERIAL_LEN, NSI_LEN
+from homeport_core.spec import CAP_FB_TCP_U, CAP_FP, ENDPOINT_LEN, IPX_NAT_MASK, KEY_MATERIAL_LEN, NSI_LEN
 
 from homeport.basestation.carrier import Carrier, Peer, seen_endpoint
 from homeport.basestation.devices import DeviceRecord
@@ -81,6 +81,11 @@ class Attachment:
     def takes_fingerprint(self) -> bool:
         """Whether the device announced that it understands FP."""
         return bool(self.capability_bits & self.capability_mask & CAP_FP)
+
+    @property
+    def takes_gateway(self) -> bool:
+        """Whether the device announced that it can come to the gateway by TCP."""
+        return bool(self.capability_bits & self.capability_mask & CAP_FB_TCP_U)
 
     def mark_used(self, nsi: bytes) -> None:
         """Remember a connection's NSI; the oldest of very many is forgotten."""

@@ -22,7 +22,9 @@ from homeport_core.spec import FL_TAG, FRAMING_KEEP_ALIVE, TAG_FRAMING
 from homeport.basestation.carrier import Carrier, Peer, source_of
 from homeport.basestation.counters import GspCounters
 from homeport.basestation.events import EventQueue, RelayBound, SessionClosed
+from homeport.basestation.gsp.gateways import Gateways
 from homeport.basestation.gsp.registry import Attachment
+from homeport.basestation.gsp.session import Session
 from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.gsp.wheel import Wheel
 from homeport.basestation.limits import Buckets
@@ -39,41 +41,12 @@ _WINDOW_MS = 1_000
 _BINDING_KEYS_MAX = 16_384
 
 
-class Session:
-    """One connection between a client (`fingerprint`) and a device. `counter` is the highest of its verified
-    keep-alives."""
-
-    __slots__ = (
-        "client",
-        "counter",
-        "device",
-        "device_id",
-        "fingerprint",
-        "heard_ms",
-        "key",
-        "nsi",
-        "window_count",
-        "window_ms",
-    )
-
-    def __init__(self, now_ms: int, nsi: bytes, key: bytes, attachment: Attachment, fingerprint: bytes) -> None:
-        self.nsi = nsi
-        self.key = key
-        self.fingerprint = fingerprint
-        self.device_id = attachment.device_id
-        self.device = attachment.address
-        self.client: Peer | None = None
-        self.counter = -1
-        self.heard_ms = now_ms
-        self.window_ms = now_ms
-        self.window_count = 0
-
-
 class Relay:
     """All sessions, by the connection's NSI."""
 
-    def __init__(self, settings: GspSettings, events: EventQueue, counters: GspCounters) -> None:
+    def __init__(self, settings: GspSettings, gateways: Gateways, events: EventQueue, counters: GspCounters) -> None:
         self._settings = settings
+        self._gateways = gateways
         self._packets_per_s = settings.session_packets_per_s
         self._events = events
         self._counters = counters
@@ -109,6 +82,7 @@ class Relay:
         elif oldest is not None:
             self._close(oldest, "too many sessions")
         session = Session(now_ms, nsi, key, attachment, fingerprint)
+        self._gateways.opened(session)
         self._sessions[nsi] = session
         self._of_device.setdefault(attachment.device_id, []).append(session)
         self._wheel.add(now_ms + _CHECK_MS, session)
@@ -147,12 +121,14 @@ class Relay:
             self._counters.drop_limited += 1
             return NOTHING
         session.heard_ms = now_ms
-        return ((data, to),)
+        return self._gateways.choose(now_ms, session, data) if to is None else ((data, to),)
 
     def move(self, attachment: Attachment) -> None:
         """The device has attached again, perhaps from elsewhere: its connections survive that (core 4.2)."""
         for session in self._of_device.get(attachment.device_id, ()):
-            session.device = attachment.address
+            if session.device == session.home:
+                session.device = attachment.address
+            session.home = attachment.address
 
     def uses(self, carrier: Carrier) -> bool:
         """Whether a session has an end on that connection."""
@@ -167,7 +143,7 @@ class Relay:
         """The device's unauthenticated statistics say that the connection closed: forget it soon if nothing
         more comes."""
         session = self._sessions.get(nsi)
-        if session is not None and session.device == address:
+        if session is not None and session.home == address:
             soon_ms = now_ms - self._settings.session_keep_ms + _CLOSE_GRACE_MS
             session.heard_ms = min(session.heard_ms, soon_ms)
 
@@ -248,6 +224,7 @@ class Relay:
 
     def _close(self, session: Session, reason: str) -> None:
         self._bind(session, None)
+        self._gateways.closed(session.nsi)
         del self._sessions[session.nsi]
         of_device = self._of_device[session.device_id]
         of_device.remove(session)

@@ -72,6 +72,11 @@ class GspSettings:
     binding: RateLimit = RateLimit(10, 5.0)
     """Attempts per session to move the client's relay address: each costs a MAC."""
 
+    gateway_ms: int = 30_000
+    """How long a gateway id is good for."""
+    gateway_wait_ms: int = 1_000
+    """How long a client's first packets wait for the device to come to the gateway."""
+
     probes_max: int = 65_536
     probe: RateLimit = RateLimit(20, 10.0)
     """Answers per probe id."""
