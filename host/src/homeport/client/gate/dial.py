@@ -20,10 +20,11 @@ UNACKNOWLEDGED_MS = 8_000  # a connection whose bytes nobody takes for so long i
 
 
 class Dialled(NamedTuple):
-    """A TLS connection whose server has the profile's pin. `where` is the gate, for people."""
+    """A TLS connection whose server has the profile's pin. `host` is its `HOST:PORT`, `where` says it to people."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+    host: str
     where: str
 
 
@@ -45,7 +46,7 @@ async def dial(profile: Profile) -> Dialled:
     except (OSError, GateError):
         writer.transport.abort()
         raise
-    return Dialled(reader, writer, wire.address_text((host, port)))
+    return Dialled(reader, writer, wire.address_text((host, port)), route(profile))
 
 
 def route(profile: Profile) -> str:

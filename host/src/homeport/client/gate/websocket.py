@@ -43,7 +43,7 @@ class WebSocket:
         self.hello: messages.Hello
         self.ended = asyncio.Event()
         self.round_trip_s = 0.0
-        self._reader, self._writer, self._where = dialled
+        self._reader, self._writer, self._host, self._where = dialled
         self._ids = ids
         self._on_datagrams = on_datagrams
         self._protocol = WSConnection(ConnectionType.CLIENT)
@@ -131,7 +131,7 @@ class WebSocket:
 
     async def _upgrade(self) -> None:
         started_s = time.monotonic()
-        request = Request(host=self._where, target=messages.PATH, subprotocols=[messages.SUBPROTOCOL])
+        request = Request(host=self._host, target=messages.PATH, subprotocols=[messages.SUBPROTOCOL])
         self._writer.write(self._protocol.send(request))
         accepted = False
         while True:
