@@ -67,10 +67,13 @@ class Stream(Machine):
 
     @property
     def writable(self) -> int:
-        """How many octets `write` would take now."""
+        """How many octets `write` would take now. WRITABLE follows after 0, as after a write that was cut short."""
         if self._closing.is_wanted or self.sender is None:
             return 0
-        return self.sender.writable if self.state in (states.ESTABLISHED, states.CLOSE_WAIT) else 0
+        n = self.sender.writable if self.state in (states.ESTABLISHED, states.CLOSE_WAIT) else 0
+        if not n:
+            self._wants_room = True
+        return n
 
     # Reading
 

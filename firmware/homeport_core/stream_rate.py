@@ -56,7 +56,7 @@ class RoundTrip:
     @property
     def reorder_ms(self) -> int:
         """How much later than its successors a segment may arrive before it counts as lost."""
-        return max(self.smooth // 4, 1)
+        return max(self.smooth // 4, self._variance, 1)
 
     @property
     def timeout_ms(self) -> int:
@@ -83,35 +83,38 @@ class RoundTrip:
 _STARTING = const(0)  # doubling every round trip
 _CRUISING = const(1)
 _PROBING = const(2)  # a quarter more for one round trip, to see what becomes of it
+_AWAITING = const(3)  # what was sent in that round trip is still on the way
 
 _WINDOW_FIRST = const(10)
 _WINDOW_MIN = const(4)
 _JUDGED_MIN = const(32)  # a share of losses is judged over so many segments at least
-_PROBE_ROUNDS = const(4)
-_PROBE_ROUNDS_MAX = const(32)
+_BURST_LOSS = const(4)  # so many at once end the doubling
+_WHOLE = const(1024)  # shares of losses are counted in parts of this
+_EXCESS = const(170)  # so much more than usual is congestion
+_ROUNDS_FIRST = const(2)  # round trips between two probes
+_ROUNDS_MAX = const(32)
 
 
 class Congestion:
     """How many segments may be on the way: `window`.
 
     Loss alone is no sign: radio loses at any speed. Sending is cut back when round trips grow well beyond the
-    shortest, or when more segments are lost the more are on the way: from time to time one round trip is sent with a
-    quarter more, and the share lost of those is compared with that of the rounds before. What a full queue drops, it
-    drops on top of the usual, and what it lets pass is what the path can hold.
+    shortest, or when more is lost the more is on the way: from time to time one round trip is sent with a quarter
+    more, and the share lost of that is compared with the share before. What a full queue drops, it drops on top of the
+    usual, and what it lets pass is what the path can hold.
     """
 
     __slots__ = (
-        "_base_done",
-        "_base_lost",
         "_done",
+        "_first_id",
+        "_last_id",
         "_lost",
         "_mark",
         "_phase",
-        "_probe_end",
-        "_probe_start",
         "_rounds",
         "_rounds_between",
         "_rtt_ms",
+        "_usual",
         "_was_full",
         "_window",
         "limit",
@@ -122,25 +125,26 @@ class Congestion:
         self._window = min(_WINDOW_FIRST, limit)
         self._phase = _STARTING
         self._mark = 0  # the round ends when a transmission from here on is delivered
-        self._done = self._lost = 0  # delivered and lost of the segments now judged
-        self._base_done = self._base_lost = 0  # the same of the rounds before a probe
-        self._probe_start = self._probe_end = -1
+        self._first_id = self._last_id = 0  # the probe's transmissions
+        self._done = self._lost = 0  # of the transmissions now judged
+        self._usual = 0  # share of losses that no window explained
         self._rounds = 0
-        self._rounds_between = _PROBE_ROUNDS
+        self._rounds_between = _ROUNDS_FIRST
         self._rtt_ms = -1  # shortest of this round
         self._was_full = False
 
     @property
     def window(self) -> int:
         """Segments that may be on the way."""
-        if self._phase == _PROBING and self._probe_end < 0:
-            return min(self._window + self._window // 4 + 1, self.limit)
-        return self._window
+        return self._probed() if self._phase == _PROBING else self._window
 
     @property
     def threshold(self) -> int:
         """Where doubling ended, for statistics."""
         return self.limit if self._phase == _STARTING else self._window
+
+    def _probed(self) -> int:
+        return min(self._window + self._window // 4 + 1, self.limit)
 
     def filled(self) -> None:
         """The window, and nothing else, kept a segment from being sent."""
@@ -148,20 +152,30 @@ class Congestion:
 
     def delivered(self, sent_id: int) -> None:
         """The transmission `sent_id` arrived."""
-        if self._phase == _PROBING:
-            if self._probe_start <= sent_id and (self._probe_end < 0 or sent_id < self._probe_end):
-                self._done += 1
-            return
-        self._done += 1
-        if self._phase == _STARTING and self._window < self.limit and self._was_full:
-            self._window += 1
+        if self._phase <= _CRUISING:
+            self._done += 1
+            if self._phase == _STARTING and self._was_full and self._window < self.limit:
+                self._window += 1
+        elif self._is_of_probe(sent_id):
+            self._done += 1
 
     def lost(self, sent_id: int) -> None:
         """The transmission `sent_id` is taken for lost."""
-        if self._phase != _PROBING or (
-            self._probe_start <= sent_id and (self._probe_end < 0 or sent_id < self._probe_end)
-        ):
+        if self._phase <= _CRUISING:
             self._lost += 1
+            if self._phase == _STARTING and self._lost >= _BURST_LOSS and self._lost * 8 > self._done + self._lost:
+                # What was sent since is lost in part as well, and not known yet.
+                self._cut(self._window // 2)
+        elif self._is_of_probe(sent_id):
+            self._lost += 1
+
+    def found(self) -> None:
+        """What was taken for lost had only been overtaken."""
+        if self._lost:
+            self._lost -= 1
+
+    def _is_of_probe(self, sent_id: int) -> bool:
+        return self._first_id <= sent_id and (self._phase == _PROBING or sent_id < self._last_id)
 
     def collapsed(self) -> None:
         """Nothing came back for a whole timeout: begin small again."""
@@ -179,49 +193,51 @@ class Congestion:
             return
         self._mark = next_id
         self._rounds += 1
-        if self._is_slow(least_ms):
+        if self._rtt_ms >= 0 and 2 * self._rtt_ms > 3 * least_ms + 20:
             self._cut(self._window - self._window // 8)
-        elif self._phase == _PROBING:
-            self._probe(next_id)
-        else:
+        elif self._phase == _STARTING:
+            self._done = self._lost = 0
+        elif self._phase == _CRUISING:
             self._judge(next_id)
+        elif self._phase == _PROBING:
+            self._phase = _AWAITING
+            self._last_id = next_id
+        else:
+            self._judge_probe()
         self._rtt_ms = -1
 
-    def _is_slow(self, least_ms: int) -> bool:
-        return self._rtt_ms >= 0 and 2 * self._rtt_ms > 3 * least_ms + 20
-
     def _judge(self, next_id: int) -> None:
-        """After a round of starting or cruising."""
+        """After a round of cruising."""
         total = self._done + self._lost
-        if total < min(_JUDGED_MIN, 2 * self._window):
+        if total < _JUDGED_MIN:
             return
-        if self._lost * (8 if self._phase == _STARTING else 5) > total and self._lost > 3:
+        share = self._lost * _WHOLE // total
+        if share > self._usual + _EXCESS:
             self._cut(self._window * self._done // total)
-        elif self._phase == _CRUISING and self._rounds >= self._rounds_between and self._was_full:
-            self._base_done, self._base_lost = self._done, self._lost
+            self._usual = (self._usual + share) // 2
+        elif self._rounds >= self._rounds_between and self._was_full and self._window < self.limit:
+            self._learn(share)
             self._start(_PROBING)
-            self._probe_start = next_id
-            return
-        if self._phase == _STARTING:
+            self._first_id = next_id
+        elif total > 8 * self._window:
+            self._learn(share)
             self._done = self._lost = 0
-            self._was_full = False
 
-    def _probe(self, next_id: int) -> None:
-        """After a round of probing: first its segments leave, then they are judged."""
-        if self._probe_end < 0:
-            self._probe_end = next_id
-            return
+    def _learn(self, share: int) -> None:
+        self._usual += (share - self._usual) // 2
+
+    def _judge_probe(self) -> None:
+        """What was sent with a larger window is through, or lost."""
         total = self._done + self._lost
-        usual = total * self._base_lost // max(1, self._base_done + self._base_lost)
-        extra = self._lost - usual
+        extra = self._lost - total * self._usual // _WHOLE
         if extra >= 3 and extra * 12 > total:
-            probed = self._window + self._window // 4 + 1
+            probed = self._probed()
             self._cut(min(probed - probed * extra // total, self._window) * 15 // 16)
-            self._rounds_between = min(self._rounds_between * 2, _PROBE_ROUNDS_MAX)
+            self._rounds_between = min(self._rounds_between * 2, _ROUNDS_MAX)
             return
         if total > self._window:
-            self._window = min(self._window + self._window // 4 + 1, self.limit)
-            self._rounds_between = _PROBE_ROUNDS
+            self._window = self._probed()
+            self._rounds_between = _ROUNDS_FIRST
         self._start(_CRUISING)
 
     def _cut(self, window: int) -> None:
@@ -232,7 +248,6 @@ class Congestion:
         self._phase = phase
         self._done = self._lost = 0
         self._rounds = 0
-        self._probe_start = self._probe_end = -1
         self._was_full = False
 
 

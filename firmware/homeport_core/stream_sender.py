@@ -16,6 +16,9 @@ _NUMBERS_MAX = const(0x7FFF0000)  # the reference cannot pass 2**32; we stop wel
 _SMALL_MAX = const(4)  # segments with room left that may be on the way at once
 _FLIGHT_FIRST = const(4)  # an initiator's, until the peer is known to have left its handshake (streams 2.3)
 _PROBE_MAX_MS = const(5000)
+_PATIENCE_MAX = const(4)
+_PATIENT_MS = const(10000)  # patience wears off a step when nothing was overtaken for so long
+_TELLING_MS = const(4)  # a round trip that short tells nothing in whole ms
 _SACK_FULL = const(8)  # numbers in a SACK with all four runs
 
 
@@ -23,8 +26,8 @@ class Sender:
     """Numbers, keeps and repeats segments.
 
     `una` is the oldest number not acknowledged, `next` the next never sent, `tail` the next to be written, `edge` where
-    the peer's window ends; `size` and `window` are the negotiated segment size and window. `expired` counts vain timeouts
-    in a row.
+    the peer's window ends; `size` and `window` are the negotiated segment size and window. `expired` counts timeouts
+    in a row that nothing answered.
     """
 
     def __init__(
@@ -54,6 +57,8 @@ class Sender:
         self._next_id = 1
         self._newest_id = self._second_id = self._third_id = 0  # the latest three that were delivered
         self._newest_rtt_ms = 0
+        self._patience = 0  # with what is overtaken, in quarters of a round trip
+        self._patient_at_ms = now_ms
         self._judged = first  # all below were delivered or lost, or sent again
         self._resent: deque[tuple[int, int]] = deque((), 3 * self._places)  # (number, id) sent again, in that order
         self._lost: deque[int] = deque((), self._places)
@@ -173,6 +178,10 @@ class Sender:
         sent_id = segment.sent_id
         if segment.mark == IN_FLIGHT:
             self.in_flight -= 1
+            if segment.tries > 1:
+                self._note_if_overtaken(now_ms, segment)
+        elif segment.mark == LOST:
+            self._overtaken(now_ms)
         if segment.n < self.size:
             self._small -= 1
         if sent_id > self._newest_id:
@@ -192,12 +201,29 @@ class Sender:
             self._third_id = sent_id
         self.congestion.delivered(sent_id)
 
+    def _note_if_overtaken(self, now_ms: int, segment: Segment) -> None:
+        """What arrives sooner after its repetition than a round trip takes had not been lost."""
+        round_trip = self.round_trip
+        soon_ms = max(3 * round_trip.least, 2 * round_trip.smooth) // 4
+        if round_trip.least >= _TELLING_MS and ticks.diff(now_ms, segment.sent_at_ms) < soon_ms:
+            self._overtaken(now_ms)
+
+    def _overtaken(self, now_ms: int) -> None:
+        """A segment was taken for lost that was only late: be more patient, at most once in a round trip."""
+        self.congestion.found()
+        if self._patience and ticks.diff(now_ms, self._patient_at_ms) < self.round_trip.smooth:
+            return
+        self._patience = min(self._patience + 1, _PATIENCE_MAX)
+        self._patient_at_ms = now_ms
+
     def _judge(self, now_ms: int, sack_is_full: bool) -> None:
         """Find what was lost: first among what was sent once, then among what was sent again."""
         self._reorder_at_ms = -1
         if self.reliable:
             return
-        wait_ms = self._newest_rtt_ms + self.round_trip.reorder_ms
+        round_trip = self.round_trip
+        wait_ms = max(self._newest_rtt_ms, round_trip.smooth) + round_trip.reorder_ms * (1 + self._patience)
+        counted_id = 0 if self._patience else self._third_id
         number = self._judged
         while number < self.next:
             segment = self._place(number)
@@ -205,10 +231,10 @@ class Sender:
                 if segment.sent_id >= self._newest_id:
                     break
                 left_ms = wait_ms - ticks.diff(now_ms, segment.sent_at_ms)
-                if segment.sent_id >= self._third_id and left_ms > 0:
+                if segment.sent_id >= counted_id and left_ms > 0:
                     self._reorder_at_ms = ticks.add(now_ms, left_ms)
                     break
-                self._lose(segment)
+                self._lose(now_ms, segment)
                 self._lost.append(number)
             number += 1
         self._judged = number
@@ -225,19 +251,22 @@ class Sender:
                 if sent_id >= self._newest_id:
                     break
                 left_ms = wait_ms - ticks.diff(now_ms, segment.sent_at_ms)
-                if left_ms > 0 and (sack_is_full or sent_id >= self._third_id):
+                if left_ms > 0 and (sack_is_full or self._patience or sent_id >= self._third_id):
                     if self._reorder_at_ms < 0 or ticks.diff(self._reorder_at_ms, now_ms) > left_ms:
                         self._reorder_at_ms = ticks.add(now_ms, left_ms)
                     break
-                self._lose(segment)
+                self._lose(now_ms, segment)
                 self._lost_again.append(number)
             self._resent.popleft()
 
-    def _lose(self, segment: Segment) -> None:
+    def _lose(self, now_ms: int, segment: Segment) -> None:
         segment.mark = LOST
         self.in_flight -= 1
         self._tally.marked += 1
         self.congestion.lost(segment.sent_id)
+        if self._patience and ticks.diff(now_ms, self._patient_at_ms) > _PATIENT_MS:
+            self._patience -= 1
+            self._patient_at_ms = now_ms
 
     # What leaves
 
@@ -306,7 +335,7 @@ class Sender:
         else:
             self._tally.resent += 1
             if len(self._resent) >= 3 * self._places:
-                self._forget_resent()
+                self._forget_resent(now_ms)
             self._resent.append((number, sent_id))
         if segment.mark != IN_FLIGHT:
             segment.mark = IN_FLIGHT
@@ -317,12 +346,12 @@ class Sender:
         self.pacer.spend()
         return segment
 
-    def _forget_resent(self) -> None:
+    def _forget_resent(self, now_ms: int) -> None:
         """Take the oldest of a full list for lost, if it is still on the way."""
         number, sent_id = self._resent.popleft()
         segment = self._place(number)
         if number >= self.una and segment.mark == IN_FLIGHT and segment.sent_id == sent_id:
-            self._lose(segment)
+            self._lose(now_ms, segment)
             self._lost_again.append(number)
 
     # Time
