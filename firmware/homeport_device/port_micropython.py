@@ -196,8 +196,11 @@ class MicroPythonPort:
         if for_driver and not self._driver.wants_name():
             return None
         self._looked_up_ms = time.ticks_ms()
-        found = socket.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_DGRAM)
-        return [self.unpack(entry[4])[:4] for entry in found]
+        return [self.unpack(entry[4])[:4] for entry in await self.ask(name)]
+
+    async def ask(self, name: str) -> list:
+        """What the system knows of a name. Platforms that need not stand still meanwhile override it."""
+        return socket.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_DGRAM)
 
     def _bound_socket(self, port: int) -> object:
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

@@ -1,5 +1,6 @@
 """The port for MicroPython on Unix, where an address is the system's own structure in octets."""
 
+import _thread
 import asyncio
 import socket
 import sys
@@ -16,6 +17,8 @@ _ZEROS = bytes(8)
 # Larger than any packet but those of streams.
 _USUAL_LEN = const(320)
 _PACKET_LIMIT = const(1500)
+_LOOK_UP_MS = const(10000)
+_LOOK_AGAIN_MS = const(20)
 # Linux's numbers: no delay; keep-alive, after 60 s, 60 s apart, 9 times.
 _TCP_OPTIONS = b"\x06\x01\x01" + b"\x01\x09\x01" + b"\x06\x04\x3c" + b"\x06\x05\x3c" + b"\x06\x06\x09"
 
@@ -59,6 +62,23 @@ class Port(MicroPythonPort):
         if waiting is not asyncio.current_task():
             waiting.cancel()
         opened.close()
+
+    async def ask(self, name: str) -> list:
+        """A thread waits for the answer, so that nothing else has to."""
+        answers = []
+
+        def wait() -> None:
+            try:
+                answers.append(socket.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_DGRAM))
+            except OSError:
+                answers.append(())
+
+        _thread.start_new_thread(wait, ())
+        for _ in range(_LOOK_UP_MS // _LOOK_AGAIN_MS):
+            if answers:
+                break
+            await asyncio.sleep_ms(_LOOK_AGAIN_MS)
+        return answers[0] if answers else ()
 
     def pack(self, endpoint: bytes) -> bytes:
         """The system's form of an endpoint."""

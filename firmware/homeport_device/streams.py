@@ -5,8 +5,7 @@ their streams is the business of `services`. There are `streams` slots in all an
 On MicroPython a stream's memory is reserved when it is accepted, so that nothing grows while it runs.
 
 Stream packets would flush the memory of MACs, and the stream machine knows by itself what is new to it: so the peer's
-address follows only a packet that advanced something. A SYN alone is looked up in that memory, for an old one must
-not open a stream again.
+address follows only a packet that advanced something.
 """
 
 from homeport_core import ticks
@@ -15,7 +14,7 @@ from homeport_core.errors import ConfigError
 from homeport_core.spec import PL_SACK, PL_WINDOW, PT_DATA
 from homeport_core.stream import ABORTED, CLOSED
 from homeport_core.stream_wire import NEWS, OLD
-from homeport_core.streams import StreamLimits, Streams
+from homeport_core.streams import FixedPool, GrowingPool, StreamLimits, Streams
 
 from homeport_device.config import sealed_len
 from homeport_device.connection import CLOSING
@@ -32,13 +31,31 @@ def packet_len(segment: int) -> int:
 
 
 class Entry:
-    """One connection's streams."""
+    """One connection's streams, and its part of the slots: `taken` of them. To the streams it is their pool."""
 
-    __slots__ = ("connection", "streams")
+    __slots__ = ("_tags", "connection", "streams", "taken")
 
-    def __init__(self, connection: object, streams: Streams) -> None:
+    def __init__(self, tags: object, connection: object, rng: object, limits: StreamLimits) -> None:
+        self._tags = tags
         self.connection = connection
-        self.streams = streams
+        self.taken = 0
+        self.streams = Streams(rng, limits, False, self.admits, self)
+
+    def admits(self) -> bool:
+        """Whether the client may have one more stream."""
+        return self._tags.admits(self.connection)
+
+    def take(self) -> object:
+        """Memory for one more stream, or None."""
+        memory = self._tags.pool.take()
+        if memory is not None:
+            self.taken += 1
+        return memory
+
+    def give(self, memory: object) -> None:
+        """A stream ended."""
+        self.taken -= 1
+        self._tags.pool.give(memory)
 
 
 class StreamTags:
@@ -50,11 +67,10 @@ class StreamTags:
         self._services = services
         self._slots = config.streams
         self._per_client = min(config.streams, config.streams_per_client)
-        self._limits = StreamLimits(
-            config.stream_segment, config.stream_window, config.stream_window, self._per_client, fixed=MICROPYTHON
-        )
+        window = config.stream_window
+        self._limits = StreamLimits(config.stream_segment, window, window, self._per_client, fixed=MICROPYTHON)
         self._entries = []
-        self._taking = None  # (connection, packet) while `take` works
+        self.pool = FixedPool(self._limits, self._slots) if MICROPYTHON else GrowingPool(self._limits)
         packet_max = packet_len(config.stream_segment)
         if MICROPYTHON and packet_max > config.packet_max:
             raise ConfigError("stream_segment does not fit packet_max", packet_max)
@@ -68,11 +84,9 @@ class StreamTags:
             return STATE
         entry = self._find(connection)
         if entry is None:
-            entry = Entry(connection, Streams(self._stack.rng, self._limits, False, self._admit))
+            entry = Entry(self, connection, self._stack.rng, self._limits)
             self._entries.append(entry)
-        self._taking = (connection, packet)
         result = entry.streams.take(now_ms, packet, off, n)
-        self._taking = None
         if result == NEWS:
             connection.restart_timer(now_ms)
             return TAKEN
@@ -130,6 +144,16 @@ class StreamTags:
         if entry is not None:
             self._work(now_ms, entry)
 
+    def admits(self, connection: object) -> bool:
+        """Whether there is a slot for one more stream of this connection's client."""
+        total = of_client = 0
+        for entry in self._entries:
+            total += entry.taken
+            other = entry.connection
+            if other is connection or (other.fingerprint and other.fingerprint == connection.fingerprint):
+                of_client += entry.taken
+        return total < self._slots and of_client < self._per_client
+
     # Steps
 
     def _find(self, connection: object) -> Entry | None:
@@ -138,29 +162,11 @@ class StreamTags:
                 return entry
         return None
 
-    def _admit(self) -> bool:
-        """Whether the SYN in work may have a slot."""
-        connection, packet = self._taking
-        total = of_client = 0
-        for entry in self._entries:
-            used = entry.streams.used
-            total += used
-            if entry.connection is connection or (
-                connection.fingerprint is not None and entry.connection.fingerprint == connection.fingerprint
-            ):
-                of_client += used
-        if total >= self._slots or of_client >= self._per_client:
-            return False
-        if connection.seen is not None:
-            mac = packet.mac()
-            if connection.seen.seen(mac):
-                return False
-            connection.seen.add(mac)
-        return True
-
     def _work(self, now_ms: int, entry: Entry) -> None:
         """Let services do what they can, then send; and again, for sending makes room."""
         streams = entry.streams
+        if streams.reliable != entry.connection.is_reliable:
+            streams.reliable = entry.connection.is_reliable
         self._tell(now_ms, entry)
         while streams.poll(now_ms):
             self._send(entry.connection, streams)
@@ -178,7 +184,7 @@ class StreamTags:
 
     def _send(self, connection: object, streams: Streams) -> None:
         writer = self._stack.output.writer
-        writer.begin(PT_DATA, connection.nsi, tag=streams.tag)
+        writer.begin(PT_DATA, connection.nsi, tag=streams.tag, co=connection.co)
         writer.add(PL_WINDOW, streams.window)
         if len(streams.sack):
             writer.add(PL_SACK, streams.sack)
