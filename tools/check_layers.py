@@ -34,7 +34,7 @@ ADAPTERS = {
     "homeport.basestation.gateway": {"link", "listener"},
     "homeport.basestation.gsp": set(),
     "homeport.basestation.inventory": {"archive", "inventory", "records", "roster", "schema", "sealing"},
-    "homeport.client": {"acl", "client", "device", "home", "keys", "netcheck", "pairing", "profile", "race", "sync"},
+    "homeport.client": {"acl", "client", "device", "home", "keys", "netcheck", "pairing", "profile", "race", "roaming", "sync"},
     "homeport.client.gate": {"dial", "link", "proxy", "tls", "websocket"},
     "homeport.client.network": {"broadcast", "crowd", "hub", "outbox", "search", "surroundings"},
     "homeport.client.queries": set(),

@@ -134,8 +134,7 @@ async def test_an_extra_socket_takes_packets_of_its_machine_only(hub, machine, p
 async def test_somebody_who_knows_the_nsi_cannot_make_us_remember_ways_without_end(hub, machine):
     extra = hub.open_extra(machine)
     for number in range(200):
-        hub._route(extra, NSI, wire.endpoint(("192.0.2.9", 1024 + number)))
-    assert len(machine.received) == 200
+        assert hub._targets(extra, bytearray(NSI + bytes(4)), wire.endpoint(("192.0.2.9", 1024 + number))) == [machine]
     assert len(hub._via) < 100
 
 
@@ -144,6 +143,15 @@ async def test_sockets_on_which_nobody_was_heard_are_closed(hub, machine, peer):
     await heard_on(used, machine, peer)
     hub.close_unused(machine)
     assert (unused.fileno(), used.fileno() >= 0) == (-1, True)
+
+
+async def test_all_are_closed_when_the_machine_is_elsewhere(hub, machine, peer):
+    extra = hub.open_extra(machine)
+    await heard_on(extra, machine, peer)
+    hub.close_extra_of(machine)
+    machine.out.append((b"answer", wire.endpoint(peer.getsockname())))
+    hub.flush(machine)
+    assert (peer.recvfrom(100)[1][1], extra.fileno()) == (hub.port, -1)
 
 
 async def test_all_are_closed_with_the_machine(hub, machine, peer):

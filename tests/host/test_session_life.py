@@ -83,7 +83,7 @@ def test_a_direct_connection_survives_on_the_relay_when_the_path_dies():
     world.unreachable.update((DEVICE_PRIVATE, DEVICE_GLOBAL))
     world.run(15_000)
     assert world.session.state is State.OPEN
-    assert [event.path.kind for event in world.events] == [PathKind.RELAY, PathKind.DIRECT, PathKind.RELAY]
+    assert world.paths == [PathKind.RELAY, PathKind.DIRECT, PathKind.RELAY]
     assert world.session.path.kind is PathKind.RELAY
 
 

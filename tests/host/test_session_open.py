@@ -259,7 +259,7 @@ def test_a_direct_path_that_carries_no_authentic_packet_is_not_used():
     world.inject(fake, STRANGER)
     world.run(30_000)
     assert session.state is State.OPEN
-    assert [event.path.kind for event in world.events] == [PathKind.RELAY]
+    assert world.paths == [PathKind.RELAY]
 
 
 def test_a_direct_path_that_carries_no_authentic_packet_is_given_up_and_told():

@@ -100,10 +100,8 @@ def test_a_closed_connection_says_so(client, running):
 
 
 def test_a_connection_that_died_says_so_to_every_later_call(client, running, monkeypatch):
-    for name in ("PERIOD_MS", "RETRY_MS", "SILENCE_MAX_MS"):
-        monkeypatch.setattr(f"homeport.client.session.keepalive.{name}", 20)
-    for name in ("RETRY_MS", "COMMIT_RETRY_MS", "SILENCE_MAX_MS"):
-        monkeypatch.setattr(f"homeport.client.session.session.{name}", 20)
+    for name in ("PERIOD_MS", "RETRY_MIN_MS", "RETRY_MAX_MS", "SILENCE_MAX_MS"):
+        monkeypatch.setattr(f"homeport.client.session.steering.{name}", 20)
     device = client.connect(f"demo@127.0.0.1:{running.port}")
     running.device.closed = True
     for _ in range(2):

@@ -295,6 +295,11 @@ class World:
         return self.session.path.kind
 
     @property
+    def paths(self):
+        """The kinds of all paths that the session has told of, in order."""
+        return [event.path.kind for event in self.events if isinstance(event, Opened | PathChanged)]
+
+    @property
     def error(self):
         """What the session closed with."""
         return next(event.error for event in self.events if isinstance(event, Closed))

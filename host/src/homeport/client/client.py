@@ -20,7 +20,6 @@ from homeport.client.device import Device
 from homeport.client.gate.link import GateLink
 from homeport.client.home import cached_interface, check_device_id
 from homeport.client.network.broadcast import search_endpoints
-from homeport.client.network.crowd import Crowd
 from homeport.client.network.discovery import Found
 from homeport.client.network.hub import Hub, now_ms
 from homeport.client.network.search import DISCOVERY_MS, resolve, search
@@ -29,7 +28,7 @@ from homeport.client.profile import Profile
 from homeport.client.queries.builtin import BUILTIN
 from homeport.client.queries.interface import Interface
 from homeport.client.race import first_of, not_found
-from homeport.client.session import frames
+from homeport.client.roaming import Roaming
 from homeport.client.session.clear import ClearOpening
 from homeport.client.session.introduced import IntroducedOpening, Introduction
 from homeport.client.session.opening import Opening
@@ -37,7 +36,7 @@ from homeport.client.session.paths import GATE_ENDPOINT, PathKind
 from homeport.client.session.psk import PskOpening
 from homeport.client.session.refusals import notify_error
 from homeport.client.session.rendezvous import usable
-from homeport.client.session.session import Session, State
+from homeport.client.session.session import Session
 from homeport.errors import ConfigError, GateError
 
 _REMOTE_KINDS = {
@@ -77,8 +76,7 @@ class Client:
         self._hub = Hub()
         self._surroundings = Surroundings(self._hub)
         self._link: GateLink | None = None
-        self._crowd_turn = asyncio.Lock()
-        self._crowds: set[asyncio.Task[None]] = set()
+        self._roaming = Roaming(self._hub, self._surroundings, self._gate)
         self._devices: set[Device] = set()
 
     async def open(self) -> None:
@@ -91,9 +89,7 @@ class Client:
         if self._link is not None:
             await self._link.close()
         await self._surroundings.close()
-        for crowd in self._crowds:
-            crowd.cancel()
-        await asyncio.gather(*self._crowds, return_exceptions=True)
+        await self._roaming.close()
         self._hub.close()
 
     async def __aenter__(self) -> Client:
@@ -123,8 +119,8 @@ class Client:
     ) -> Device:
         """Connect to `ID` or, on the local network, `ID@HOST:PORT`.
 
-        `path` is auto, local, direct, relay or tls. `auto` tries all at once; what is encrypted is preferred. With `psk`
-        a local connection is made under that key only.
+        `path` is auto, local, direct, relay or tls. `auto` tries all at once; what is encrypted is preferred. With
+        `psk` a local connection is made under that key only.
 
         Raises ConnectFailed, DeviceOffline, NotPaired, GateError, RefusedError, ConfigError.
         """
@@ -187,32 +183,22 @@ class Client:
         has_udp = not direct or own.public is not None
         session = Session(IntroducedOpening(introduction, kinds, secrets.token_bytes, has_udp), secrets.token_bytes)
         if own.nat_type == NAT_SYMMETRIC and answer.device_nat != NAT_SYMMETRIC and usable(answer.device_global):
-            self._gather_crowd(session, answer.device_global)
+            self._roaming.gather(session, answer.device_global)
         device = await self._open_session(device_id, session, answer.nsi)
         device.nat_type = answer.device_nat
         return device
 
-    def _gather_crowd(self, session: Session, endpoint: bytes) -> None:
-        """Ask from many sockets, one session after the other: together they would take too many files."""
-        ask = frames.rendezvous(session.opening.cp, session.opening.sp, 0, endpoint)
-        crowd = Crowd(self._hub, session, ask, endpoint, lambda: _needs_no_path(session))
-
-        async def take_turn() -> None:
-            async with self._crowd_turn:
-                await crowd.run()
-
-        task = asyncio.create_task(take_turn())
-        self._crowds.add(task)
-        task.add_done_callback(self._crowds.discard)
-
     async def _open_session(self, device_id: str, session: Session, nsi: bytes | None = None) -> Device:
         def on_closed() -> None:
             self._devices.discard(device)
+            self._roaming.discard(session)
             if nsi is not None and self._link is not None:
                 self._link.disconnect(nsi)
 
         device = Device(device_id, session, self._hub, on_closed)
         self._devices.add(device)
+        device.on_search = lambda: self._roaming.search(session)
+        self._roaming.add(session)
         await device.open()
         return device
 
@@ -228,12 +214,6 @@ class Client:
     def _known_interface(self, device_id: str) -> Interface:
         kept = cached_interface(self._home, device_id) if self._home is not None else None
         return BUILTIN if kept is None else kept.extended_by(BUILTIN)
-
-
-def _needs_no_path(session: Session) -> bool:
-    if session.state is State.OPEN and session.path is not None:
-        return session.path.kind is PathKind.DIRECT
-    return session.state is State.CLOSED
 
 
 def parse_target(text: str, default_port: int = PORT_LOCAL) -> tuple[str, wire.Address | None]:

@@ -9,7 +9,16 @@ from typing import Any
 from homeport.client.acl import AclCalls
 from homeport.client.network.hub import Hub, now_ms
 from homeport.client.queries.interface import Interface
-from homeport.client.session.events import Answered, Closed, Event, Failed, Opened, PathChanged, StreamChanged
+from homeport.client.session.events import (
+    Answered,
+    Closed,
+    Event,
+    Failed,
+    Opened,
+    PathChanged,
+    SearchWanted,
+    StreamChanged,
+)
 from homeport.client.session.paths import PathKind
 from homeport.client.session.refusals import UNKNOWN_QUERY
 from homeport.client.session.requests import Retry
@@ -29,6 +38,7 @@ class Device(AclCalls, StreamCalls):
         self.nat_type: int | None = None  # of the device's NAT, when the basestation introduced us (core 2.5)
         self.connect_ms = 0  # what connecting took, from the call on
         self.elapsed_ms = 0  # what the last request took
+        self.on_search: Callable[[], None] = lambda: None  # a direct path is to be looked for again
         self._session = session
         self._hub = hub
         self._on_closed = on_closed
@@ -40,7 +50,7 @@ class Device(AclCalls, StreamCalls):
 
     @property
     def path(self) -> PathKind:
-        """How packets travel at the moment: local, direct, relay or tls. Raises StateError before the connection is open."""
+        """How packets travel now: local, direct, relay or tls. Raises StateError before the connection is open."""
         if self._path is None:
             raise StateError("the connection is not open yet")
         return self._path
@@ -154,6 +164,8 @@ class Device(AclCalls, StreamCalls):
             self._path = event.path.kind
             if self.on_path is not None:
                 self.on_path(self._path)
+        elif isinstance(event, SearchWanted):
+            self.on_search()
         elif isinstance(event, Answered):
             self._resolve(event.request_id, event.payload)
         elif isinstance(event, Failed):

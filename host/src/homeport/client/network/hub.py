@@ -137,6 +137,11 @@ class Hub:
             if sock not in self._via.values():
                 self._close_extra(sock)
 
+    def close_extra_of(self, machine: Machine) -> None:
+        """Close all extra sockets of a machine: from now on it is where everything else is."""
+        for sock in [sock for sock, owner in self._extra.items() if owner is machine]:
+            self._close_extra(sock)
+
     def add(self, machine: Machine, on_event: Callable[[Any], None]) -> None:
         """Start a machine; its events go to `on_event` until it is removed."""
         self._machines[machine] = on_event
@@ -149,8 +154,7 @@ class Hub:
         if self._machines.pop(machine, None) is not None:
             for nsi in self._nsis.pop(machine):
                 self._by_nsi.pop(nsi, None)
-            for sock in [sock for sock, owner in self._extra.items() if owner is machine]:
-                self._close_extra(sock)
+            self.close_extra_of(machine)
 
     def flush(self, machine: Machine) -> None:
         """After a call to `machine`: send what it wants, hand out its events, set the timer."""

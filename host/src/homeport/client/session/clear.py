@@ -12,6 +12,8 @@ from homeport.client.session import frames
 from homeport.client.session.opening import Rng, random_nsi
 from homeport.client.session.paths import Candidates, Path, PathKind
 from homeport.client.session.refusals import notify_error
+from homeport.client.session.rekey import Rekey
+from homeport.client.session.searching import Searching
 from homeport.errors import DeviceOffline
 
 RETRY_MS = 500
@@ -28,7 +30,8 @@ class ClearOpening:
     proves_path = True
     remembers = False
     is_end_to_end = False
-    rekey = None
+    rekey: Rekey | None = None
+    searching: Searching | None = None
 
     def __init__(self, endpoint: bytes, client_id: str, fingerprint: bytes | None, rng: Rng) -> None:
         self.cp = random_nsi(rng)

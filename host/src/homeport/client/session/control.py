@@ -5,7 +5,7 @@ from __future__ import annotations
 from homeport_core.errors import StateError
 from homeport_core.packet import Context
 from homeport_core.payloads import u32
-from homeport_core.spec import FEATURE_KEYED, FEATURE_REMEMBERS, IV_LEN, SUITE_NULL
+from homeport_core.spec import FEATURE_KEYED, FEATURE_REMEMBERS, FEATURE_SEARCHES, IV_LEN, SUITE_NULL
 
 from homeport.client.session import frames
 from homeport.client.session.opening import Opening, Rng
@@ -90,6 +90,12 @@ class Control:
     def take_features(self, answer: bytes) -> None:
         """Take the answer to that."""
         self._features = u32(answer, 4)
+
+    def search(self, path: Path, message: bytes) -> Sends:
+        """Ask for another search, if the device knows what that is."""
+        if not (self._features or 0) & FEATURE_SEARCHES:
+            return []
+        return [(frames.search(self._context(), *self._nsis(), message, self._iv()), path.endpoint)]
 
     def close(self, path: Path) -> Sends:
         """Tell the device that the connection is over."""

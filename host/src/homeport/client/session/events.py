@@ -28,6 +28,11 @@ class PathChanged:
 
 
 @dataclass(frozen=True)
+class SearchWanted:
+    """It is time to look for a direct path again: find out our endpoints, and call `Session.search`."""
+
+
+@dataclass(frozen=True)
 class Answered:
     """The device answered the request `request_id` (from `Session.request`) with these parameters."""
 
@@ -58,4 +63,4 @@ class Closed:
     error: HomeportError | None
 
 
-Event = Opened | PathChanged | Answered | Failed | StreamChanged | Closed
+Event = Opened | PathChanged | SearchWanted | Answered | Failed | StreamChanged | Closed

@@ -16,6 +16,7 @@ from homeport_core.spec import (
     FRAMING_CLOSE,
     FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
+    FRAMING_SEARCH,
     ID_MAIL,
     IPX_CP_ASYNC,
     IPX_NO_RENDEZVOUS,
@@ -109,6 +110,11 @@ def hello(context: Context, cp: bytes, sp: bytes, message: bytes, iv: bytes) -> 
 def features(context: Context, cp: bytes, sp: bytes, iv: bytes) -> bytes:
     """Ask what the device can do beyond the reference; others ignore it (docs/extensions.md)."""
     return _framing(context, cp, sp, 1, FRAMING_FEATURES.to_bytes(4), iv)
+
+
+def search(context: Context, cp: bytes, sp: bytes, message: bytes, iv: bytes) -> bytes:
+    """Ask a device to look for a direct path to the endpoints in `message` (docs/extensions.md)."""
+    return _framing(context, cp, sp, 1, FRAMING_SEARCH.to_bytes(4) + message, iv)
 
 
 def close(context: Context, cp: bytes, sp: bytes, iv: bytes = b"") -> bytes:

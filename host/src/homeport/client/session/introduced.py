@@ -17,6 +17,7 @@ from homeport.client.session.opening import Rng, random_nsi
 from homeport.client.session.paths import GATE_ENDPOINT, Candidates, Path, PathKind
 from homeport.client.session.rekey import Rekey
 from homeport.client.session.rendezvous import DURATION_MS, Rendezvous, usable
+from homeport.client.session.searching import Searching
 from homeport.errors import ConnectFailed
 
 TLS_AFTER_MS = 1_000  # UDP has had three tries then
@@ -67,9 +68,9 @@ class IntroducedOpening:
         self._gsp = introduction.gsp
         self._private = introduction.device_private
         self._prefer_private_until_ms: int | None = None
-        self._rendezvous = Rendezvous(
-            self.cp, self.sp, introduction.device_private, introduction.device_global, introduction.device_nat
-        )
+        ends = introduction.device_private, introduction.device_global, introduction.device_nat
+        self._rendezvous = Rendezvous(self.cp, self.sp, *ends)
+        self.searching = Searching(*ends, self._look) if PathKind.DIRECT in kinds else None
 
     @property
     def deadline_ms(self) -> int | None:
@@ -80,16 +81,11 @@ class IntroducedOpening:
         return (self.cp, self.sp)
 
     @property
-    def searches(self) -> bool:
-        """Whether a direct path is allowed."""
-        return PathKind.DIRECT in self._kinds
-
-    @property
     def error(self) -> HomeportError | None:
         if self._rendezvous.active:
             return None
         attempts = [(str(path.kind), why) for path, why in self.candidates.attempts]
-        if self.searches and not self._rendezvous.concluded:
+        if self.searching is not None and not self._rendezvous.concluded:
             attempts.insert(0, ("direct", f"no answer to rendezvous within {DURATION_MS // 1000} s"))
         return ConnectFailed(
             "no path to the device works: " + "; ".join(f"{path}: {why}" for path, why in attempts),
@@ -105,7 +101,7 @@ class IntroducedOpening:
             self.candidates.add(
                 Path(PathKind.TLS, GATE_ENDPOINT), _RANK_TLS, now_ms + TLS_AFTER_MS if is_last else now_ms
             )
-        if self.searches:
+        if self.searching is not None:
             self._rendezvous.start(now_ms)
             self._drain()
 
@@ -116,7 +112,7 @@ class IntroducedOpening:
     def packet(self, now_ms: int, packet: Packet, source: bytes) -> None:
         if packet.type != PT_U_CONNECT or packet.flags & FL_RESPONSE or packet.sp != self.sp:
             raise MalformedError("not a rendezvous packet")
-        if not self.searches:
+        if self.searching is None:
             return
         concluded = self._rendezvous.packet(packet, source)
         self._drain()
@@ -125,6 +121,14 @@ class IntroducedOpening:
 
     def abandon(self, now_ms: int) -> None:
         self._rendezvous.stop()
+
+    def _look(self, now_ms: int, private: bytes, global_: bytes, nat_type: int) -> None:
+        """Begin another rendezvous."""
+        self._private = private
+        self._prefer_private_until_ms = None
+        self._rendezvous = Rendezvous(self.cp, self.sp, private, global_, nat_type)
+        self._rendezvous.start(now_ms)
+        self._drain()
 
     def _offer(self, now_ms: int, source: bytes) -> None:
         """`source` has been heard by, and hears, us."""

@@ -14,6 +14,7 @@ from homeport_core.packet import Context, Packet
 
 from homeport.client.session.paths import Candidates
 from homeport.client.session.rekey import Rekey
+from homeport.client.session.searching import Searching
 
 Rng = Callable[[int], bytes]
 
@@ -33,6 +34,7 @@ class Opening(Protocol):
     candidates: Candidates
     out: list[tuple[bytes, bytes]]  # (datagram, endpoint) to send; the session drains it
     rekey: Rekey | None  # the exchange that has to be done before anything else, if there is one
+    searching: Searching | None  # what looks for a direct path again, where there may be one
 
     @property
     def is_end_to_end(self) -> bool:

@@ -37,6 +37,8 @@ from homeport.client.session import frames
 from homeport.client.session.opening import Rng, random_nsi
 from homeport.client.session.paths import Candidates, Path, PathKind
 from homeport.client.session.refusals import notify_error
+from homeport.client.session.rekey import Rekey
+from homeport.client.session.searching import Searching
 from homeport.errors import DeviceOffline
 
 RETRY_MS = 700
@@ -54,7 +56,8 @@ class PskOpening:
 
     proves_path = False
     is_end_to_end = True
-    rekey = None
+    rekey: Rekey | None = None
+    searching: Searching | None = None
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from enum import Enum, auto
+from typing import TYPE_CHECKING
 
 from homeport_core.errors import HomeportError, ProtocolError, StateError
 from homeport_core.packet import Context, Packet
@@ -26,6 +27,7 @@ from homeport_core.spec import (
     FRAMING_END_TO_END,
     FRAMING_FEATURES,
     FRAMING_KEEP_ALIVE,
+    FRAMING_SEARCH,
     PT_DATA,
     PT_U_CONNECT,
     PT_U_CONNECT_PSK,
@@ -36,18 +38,22 @@ from homeport_core.spec import (
     TAG_STREAM_FIRST,
     TAG_STREAM_LAST,
 )
-from homeport_core.stream import Stream
 
 from homeport.client.session.control import Control
-from homeport.client.session.events import Closed, Event, Opened, PathChanged
+from homeport.client.session.events import Closed, Event, Opened, PathChanged, SearchWanted
 from homeport.client.session.exchange import Exchange
 from homeport.client.session.opening import Opening, Rng
 from homeport.client.session.paths import Path
 from homeport.client.session.rekey import Rekey, key_missing
 from homeport.client.session.requests import Retry
+from homeport.client.session.searching import Searching
 from homeport.client.session.steering import Steering
-from homeport.client.session.streams import SessionStreams
 from homeport.errors import DeviceOffline
+
+if TYPE_CHECKING:
+    from homeport_core.streams import Stream
+
+    from homeport.client.session.streams import SessionStreams
 
 CLOSE_RETRY_MS = 100
 CLOSE_TRIES = 3
@@ -134,6 +140,19 @@ class Session:
         self._progress(now_ms)
         self._send_streams(now_ms)
 
+    def moved(self, now_ms: int) -> None:
+        """Our own address is another: see what still works, and look for a direct path again."""
+        self._steering.moved(now_ms)
+        if self.opening.searching is not None:
+            self.opening.searching.moved(now_ms)
+        self._progress(now_ms)
+
+    def search(self, now_ms: int, private: bytes | None, public: bytes | None, nat_type: int) -> None:
+        """Look for a direct path again, from these endpoints of ours (6 bytes): what SearchWanted asks for."""
+        if self.opening.searching is not None and self.state is State.OPEN:
+            self.opening.searching.begin(now_ms, private, public, nat_type)
+            self._progress(now_ms)
+
     @property
     def nsis(self) -> tuple[bytes, ...]:
         """What packets for this session are known by, unique on our socket: NSIs, or an NSI and where it comes from."""
@@ -149,6 +168,8 @@ class Session:
         times = [self.opening.deadline_ms, self._requests.deadline_ms, self._steering.deadline_ms]
         if self.opening.rekey is not None:
             times.append(self.opening.rekey.deadline_ms)
+        if self.opening.searching is not None and self.state is State.OPEN:
+            times.append(self.opening.searching.deadline_ms)
         if self._streams is not None and self.state is State.OPEN:
             times.append(self._streams.deadline_ms)
         return min((time for time in times if time is not None), default=None)
@@ -215,6 +236,8 @@ class Session:
         """
         if self.state not in (State.OPEN, State.LOST):
             raise StateError("the connection is not open")
+        from homeport.client.session.streams import SessionStreams
+
         if self._streams is None:
             self._streams = SessionStreams(self.opening, self._rng)
         return self._streams.open(now_ms, self._current())
@@ -275,6 +298,8 @@ class Session:
                 self._requests.trust(now_ms)
             if self._control.wants_key:
                 self._give_up(now_ms, key_missing())
+        elif command == FRAMING_SEARCH and self.opening.searching is not None:
+            self.opening.searching.answered(now_ms, plaintext[4:])
         elif command == FRAMING_END_TO_END and self._control.awaits_keys:
             self._control.go_over(plaintext)
         else:
@@ -292,6 +317,8 @@ class Session:
         self._steer(now_ms)
         if self.state is State.OPEN:
             self._out += [(packet, self._where()) for packet in self._exchange.send_waiting(now_ms)]
+            if self.opening.searching is not None:
+                self._search(now_ms, self.opening.searching)
         self._out += self.opening.out
         self.opening.out.clear()
 
@@ -338,6 +365,16 @@ class Session:
             if path != self._announced:
                 self._events.append(PathChanged(path))
         self._announced = path
+        if self.opening.searching is not None:
+            self.opening.searching.follow(now_ms, path)
+
+    def _search(self, now_ms: int, searching: Searching) -> None:
+        """Do what is due for another direct path."""
+        if searching.wants_place(now_ms):
+            self._events.append(SearchWanted())
+        message = searching.next_ask(now_ms)
+        if message is not None:
+            self._out += self._control.search(self._current(), message)
 
     def _continue_exchange(self, now_ms: int, rekey: Rekey) -> None:
         """There is a path, but no end-to-end keys yet: ask the device again, or give up."""
