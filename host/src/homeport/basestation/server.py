@@ -34,7 +34,7 @@ from homeport.basestation.udp import UdpEndpoint, monotonic_ms
 from homeport.errors import ConfigError
 from homeport.fingerprint import format_fingerprint
 from homeport.tcp import listen
-from homeport.wire import Address, address_text, endpoint
+from homeport.wire import Address, address_text, endpoint, socket_address
 
 _EXCHANGE_S = 1.0
 _T = TypeVar("_T")
@@ -97,7 +97,7 @@ class Basestation:
         self._closing.callback(doorway.close)
         self._gateway = Gateway(self._controller_udp, self._gsp_udp, switchboard, monotonic_ms, self._log)
         self._controller_udp.carriers[TCP] = self._gsp_udp.carriers[TCP] = self._gateway.send
-        where = doorway.getsockname()
+        where = socket_address(doorway.getsockname())
         self._gsp.set_gateway(lambda device: endpoint((public or _named(where[0], device), where[1])))
         self._notices = Notices(self._log, self._archive, self._roster, self._gsp, self._gate, self._gateway)
         self._set_clock()
@@ -121,7 +121,7 @@ class Basestation:
         exchange = asyncio.create_task(self._exchange_until(stopping))
         self._closing.push_async_callback(lambda: exchange)
         self._closing.callback(stopping.set)
-        gateway, gate, admin_ = (opened.getsockname() for opened in (doorway, listener, admin_listener))
+        gateway, gate, admin_ = (socket_address(opened.getsockname()) for opened in (doorway, listener, admin_listener))
         ready = Ready(controller, gsp, gateway, gate, admin_, directory.pin())
         self._log("ready", **ready.document(), devices=len(self._roster), restored=restored, damaged=damaged)
         return ready
@@ -210,8 +210,8 @@ async def _resolve(public: str | None) -> str | None:
 
 
 def _named(address: str, peer: str) -> str:
-    """What a peer calls this machine where it listens at `address`."""
-    return reached_at(peer) if address == "0.0.0.0" else address
+    """What a peer on IPv4 calls this machine where it listens at `address`."""
+    return reached_at(peer) if address == "0.0.0.0" or ":" in address else address
 
 
 def _naming(option: str, open_: Callable[[], _T]) -> _T:
