@@ -1,5 +1,6 @@
 """The tunnel gateway in a process of its own, with real sockets on both sides of it."""
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -80,3 +81,158 @@ def test_the_echo_stream_gives_everything_back(client: StreamClient) -> None:
     assert bytes(got) == data
     stream.close(now_ms())
     client.until(lambda: stream.at_eof and stream.state in (CLOSED, TIME_WAIT))
+
+
+class EchoServer(threading.Thread):
+    """Takes one connection and gives back what it gets until the end; `got` is all of it."""
+
+    def __init__(self, target: socket.socket) -> None:
+        super().__init__(daemon=True)
+        self.target = target
+        self.got = bytearray()
+        self.start()
+
+    def run(self) -> None:
+        accepted, _ = self.target.accept()
+        with accepted:
+            while data := accepted.recv(65536):
+                self.got += data
+                accepted.sendall(data)
+
+
+def test_a_megabyte_goes_through_a_tunnel_and_back(client: StreamClient, target: socket.socket) -> None:
+    server = EchoServer(target)
+    data = os.urandom(1 << 20)
+    stream = client.open(tunnel_line(target) + data[:100])
+    sent, got = 100, bytearray()
+    while len(got) < len(data):
+        if sent < len(data):
+            sent += stream.write(now_ms(), memoryview(data)[sent : sent + 100_000])
+        client.pump()
+        got += stream.read()
+    stream.close(now_ms())
+    client.until(lambda: stream.at_eof)
+    assert hashlib.sha256(got).digest() == hashlib.sha256(data).digest()
+    server.join(10)
+    assert bytes(server.got) == data
+
+
+def test_the_targets_end_is_the_clients_end(client: StreamClient, target: socket.socket) -> None:
+    stream = client.open(tunnel_line(target))
+    accepted, _ = target.accept()
+    accepted.sendall(b"220 ready\r\n")
+    accepted.close()
+    assert client.receive(stream, 100) == b"220 ready\r\n"
+    stream.close(now_ms())
+    client.until(lambda: stream.state in (CLOSED, TIME_WAIT))
+
+
+def test_the_clients_end_reaches_the_target_which_may_still_answer(
+    client: StreamClient, gateway: DeviceProcess, target: socket.socket
+) -> None:
+    stream = client.open(tunnel_line(target) + b"question")
+    stream.close(now_ms())
+    client.pump()
+    accepted, _ = target.accept()
+    with accepted:
+        accepted.settimeout(10)
+        assert accepted.recv(100) == b"question"
+        if gateway.runtime == "cpython":  # MicroPython cannot end one direction alone
+            client.until(lambda: stream.state >= 0 and _has_ended(accepted))
+        accepted.sendall(b"answer")
+        assert client.receive(stream, 6) == b"answer"
+    client.until(lambda: stream.at_eof)
+
+
+def _has_ended(accepted: socket.socket) -> bool:
+    accepted.settimeout(0.01)
+    try:
+        return accepted.recv(1) == b""
+    except TimeoutError:
+        return False
+
+
+def test_a_target_that_does_not_read_stops_the_client(client: StreamClient, target: socket.socket) -> None:
+    stream = client.open(tunnel_line(target))
+    accepted, _ = target.accept()
+    taken = 0
+    still = 0
+    while still < 50:
+        n = stream.write(now_ms(), bytes(100_000))
+        taken += n
+        still = 0 if n else still + 1
+        client.pump()
+    assert taken < 32 << 20
+    accepted.settimeout(0.01)
+    got = 0
+
+    def all_came() -> bool:
+        nonlocal got
+        with contextlib.suppress(TimeoutError):
+            got += len(accepted.recv(1 << 20))
+        return got == taken
+
+    client.until(all_came)
+    accepted.close()
+
+
+def test_a_target_that_refuses_is_an_end_without_an_octet(client: StreamClient, target: socket.socket) -> None:
+    line = tunnel_line(target)
+    target.close()
+    stream = client.open(line)
+    client.until(lambda: stream.at_eof)
+    assert stream.state != ABORTED
+
+
+@pytest.mark.parametrize("line", [b"tunnel port=1\n", b"tunnel host=192.0.2.1 port=80\n", b"nothing\n"])
+def test_what_is_not_allowed_is_an_end_without_an_octet(client: StreamClient, line: bytes) -> None:
+    stream = client.open(line)
+    client.until(lambda: stream.at_eof)
+    assert stream.state != ABORTED
+
+
+def test_a_stranger_may_open_no_tunnel(
+    gateway: DeviceProcess, basestation: Basestation, target: socket.socket, tmp_path: Path
+) -> None:
+    """A paired user without the right to come from far away may not connect; one without any right has no tunnel."""
+    client = StreamClient()
+    try:
+        with pytest.raises(AssertionError, match="0x8004"):
+            basestation.introduce(client, os.urandom(4), bytes(range(16)))
+    finally:
+        client.close()
+
+
+def test_the_connection_to_the_target_ends_with_the_clients_connection(
+    client: StreamClient, target: socket.socket
+) -> None:
+    client.open(tunnel_line(target))
+    accepted, _ = target.accept()
+    client._send(b"\x00\x00\x00\x03", 3)
+    accepted.settimeout(10)
+    assert accepted.recv(1) == b""
+    accepted.close()
+
+
+def test_many_tunnels_one_after_the_other(client: StreamClient, target: socket.socket) -> None:
+    for number in range(60):
+        stream = client.open(tunnel_line(target) + b"%d" % number)
+        accepted, _ = target.accept()
+        accepted.settimeout(10)
+        assert accepted.recv(10) == b"%d" % number
+        accepted.sendall(b"ok")
+        accepted.close()
+        assert client.receive(stream, 10) == b"ok"
+        stream.close(now_ms())
+        client.pump(0)
+        stream.release()
+
+
+def test_a_client_has_so_many_tunnels_and_no_more(client: StreamClient, target: socket.socket) -> None:
+    target.listen(32)
+    streams = [client.open(tunnel_line(target)) for _ in range(8)]
+    refused = client.streams.open(now_ms())
+    client.until(lambda: refused.state == ABORTED)
+    streams[0].abort(now_ms())
+    client.pump(0.2)
+    client.open(tunnel_line(target))
