@@ -140,10 +140,11 @@ class Wire:
                     plaintext = bytes(octets[off + 6 : off + size])
                 break
             off += size
-        return _frame(tag, window, runs, plaintext, malformed)
+        return frame_of(tag, window, runs, plaintext, malformed)
 
 
-def _frame(tag, window, runs, plaintext, malformed):
+def frame_of(tag, window, runs, plaintext, malformed):
+    """The frame whose WINDOW payload, header included, is `window`. Raises ValueError."""
     if window is None or plaintext is None:
         raise ValueError("no WINDOW or no CRYPTO")
     if len(window) < _SHORT:

@@ -13,17 +13,18 @@ class Link:
     """One direction. Times in ms, `bandwidth` in octets per ms (None: no bottleneck), `queue` in octets.
 
     `loss`, `duplicates` and `reorder` are shares of 1; a reordered datagram is held back for `reorder_ms`. `outages`
-    are (from, to). `lost` counts what chance took, `overflowed` what the queue refused, `octets` what was put in.
+    are (from, to), and so are `stalls`, in which all waits and nothing is lost, as with TCP. `lost` counts what chance
+    took, `overflowed` what the queue refused, `octets` what was put in.
     """
 
     def __init__(
         self, seed=1, delay_ms=25.0, jitter_ms=0.0, loss=0.0, duplicates=0.0, reorder=0.0, reorder_ms=15.0,
-        bandwidth=None, queue=250_000, outages=(),
+        bandwidth=None, queue=250_000, outages=(), stalls=(),
     ):  # fmt: skip
         self.random = random.Random(seed)
         self.delay_ms, self.jitter_ms = delay_ms, jitter_ms
         self.loss, self.duplicates, self.reorder, self.reorder_ms = loss, duplicates, reorder, reorder_ms
-        self.bandwidth, self.queue, self.outages = bandwidth, queue, list(outages)
+        self.bandwidth, self.queue, self.outages, self.stalls = bandwidth, queue, list(outages), list(stalls)
         self.free_ms = 0.0
         self.lost = self.overflowed = self.datagrams = self.octets = 0
 
@@ -50,7 +51,7 @@ class Link:
             at_ms += self.random.random() * self.jitter_ms
         if self.reorder and self.random.random() < self.reorder:
             at_ms += self.reorder_ms
-        return at_ms
+        return max([at_ms, *(end for start, end in self.stalls if start <= now_ms < end)])
 
 
 class World:

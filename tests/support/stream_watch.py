@@ -75,7 +75,7 @@ class Watch:
         else:
             assert frame.flags == FIN_ACK, frame
             assert frame.seq == (own.nxt if own.fin is None else own.fin), "FIN before all data was sent: %r" % (frame,)
-            assert other.ack >= frame.seq, "FIN before all data was acknowledged"
+            assert frame.seq in (own.first, own.fin) or other.ack >= frame.seq, "FIN before all data was acknowledged"
 
     def _check_ack(self, frame, own, other):
         is_handshake = not frame.data and frame.seq == own.first and frame.ack == other.first
@@ -111,6 +111,8 @@ class Watch:
             own.is_initiator = frame.flags == SYN
             if own.first is None:
                 own.first = own.nxt = frame.seq + (frame.flags == SYN)
+            if frame.flags == SYN_ACK:
+                own.edge = max(own.edge, frame.ack + frame.block.rx_win)
             return
         own.ack = max(own.ack, frame.ack)
         if frame.flags == FIN_ACK:
