@@ -7,7 +7,7 @@ is refused after use until the keys change. On the local network anybody may ask
 
 from homeport_core.crypto import AesContext, NullContext
 from homeport_core.errors import AuthError, MalformedError
-from homeport_core.payloads import build_capability, build_notify, parse_fp, parse_id, parse_ipx, u32
+from homeport_core.payloads import build_capability, build_notify, parse_fp, parse_gw, parse_id, parse_ipx, u32
 from homeport_core.spec import (
     CLIENT_ID_MAX,
     FL_RESPONSE,
@@ -27,6 +27,7 @@ from homeport_core.spec import (
     PL_CAPABILITY,
     PL_CP_ID,
     PL_FP,
+    PL_GW,
     PL_IPX,
     PL_NOTIFY,
     SEARCH_LEN,
@@ -80,6 +81,8 @@ class Connect:
             return TAKEN
         stack.bar(connection)
         self._search(now_ms, connection, ipx)
+        if stack.config.tcp_fallback and ipx.co:
+            self._fall_back(connection, packet, ipx)
         if not stack.connections.note_introduction(mark):
             attach.renew(now_ms)
         return TAKEN
@@ -172,6 +175,17 @@ class Connect:
             from homeport_device.crowd import Crowd
 
             search.try_sockets(now_ms, Crowd(stack.port))
+
+    def _fall_back(self, connection: Connection, packet: object, ipx: object) -> None:
+        """Go to the gateway by TCP, if the introduction names one; for other ways it does not matter if we cannot."""
+        connection.co = ipx.co
+        try:
+            gateway = parse_gw(packet.get(PL_GW) or b"")
+            from homeport_device.tcp_fallback import TcpFallback
+
+            connection.fallback = TcpFallback(self._stack, connection, ipx.cp, gateway)
+        except (MalformedError, OSError):
+            return
 
     def _answer(self, packet: object, connection: Connection, code: int) -> None:
         output = self._stack.output

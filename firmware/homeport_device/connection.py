@@ -21,11 +21,13 @@ CLOSING = const(3)
 VERIFIED = const(0)  # the client completed the PSK handshake
 FIRST_DATA = const(1)  # a DATA packet passed its check
 CLOSED = const(2)  # the client asked to close
+PATH_LOST = const(3)  # TCP ended before it was used
 
 TRANSITIONS = (
     (VERIFYING, VERIFIED, CONNECTING),
     (CONNECTING, FIRST_DATA, CONNECTED),
     (CONNECTED, CLOSED, CLOSING),
+    (CONNECTED, PATH_LOST, CONNECTING),
 )
 
 # Timers (core 5.8): until the first packet, after that 3.5 keep-alive intervals, and after a close.
@@ -77,7 +79,7 @@ class Connection:
     the connection. On a clear local connection anybody on the network may claim any name (core 14 row 13).
     """
 
-    def __init__(self, nsi: bytes, cp: bytes, context: object, socket: int, peer: bytes, now_ms: int) -> None:
+    def __init__(self, nsi: bytes, cp: bytes, context: object, socket: object, peer: bytes, now_ms: int) -> None:
         self.nsi = nsi
         self.cp = cp
         self.context = context
@@ -100,6 +102,19 @@ class Connection:
         self.rendezvous = None
         self.handshake = None  # a local connection's `psk.Handshake`, a remote one's `end_to_end.Exchange`
         self.owes_open_report = False
+        self.co = b""  # NSI.co, which stream packets repeat
+        self.fallback = None  # TCP through a gateway, while it may be used
+        self.is_reliable = False  # whether its way loses nothing
+
+    @property
+    def is_on_fallback(self) -> bool:
+        """Whether TCP through a gateway is its way."""
+        return self.fallback is not None and self.socket is self.fallback.link
+
+    @property
+    def outlives_silence(self) -> bool:
+        """Whether its end would be told, so that silence means nothing."""
+        return self.is_on_fallback and not self.fallback.keeps_alive
 
     @property
     def is_authentic(self) -> bool:

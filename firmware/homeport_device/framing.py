@@ -46,6 +46,8 @@ class Framing:
                 connection.restart_timer(now_ms)
             answer = bytes(packet.buf[off : off + _KEEP_ALIVE_LEN])
         elif command in (FRAMING_CLOSE, FRAMING_CLOSE_OLD):
+            if connection.is_on_fallback:
+                return STATE  # there the end of TCP says so
             if fresh and connection.state == CONNECTED:
                 self._stack.close(now_ms, connection)
             answer = _CLOSE_ANSWER

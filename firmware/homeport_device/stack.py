@@ -41,12 +41,12 @@ from homeport_core.spec import (
 
 from homeport_device.attach import Attach
 from homeport_device.connect import Connect
-from homeport_device.connection import CLOSING, CONNECTED, CONNECTING, FIRST_DATA, VERIFYING, Connections
+from homeport_device.connection import CLOSING, CONNECTED, CONNECTING, FIRST_DATA, PATH_LOST, VERIFYING, Connections
 from homeport_device.drops import AUTH, MALFORMED, OFF, REASONS, SOURCE, STATE, TAKEN, UNKNOWN
 from homeport_device.event import Events
 from homeport_device.framing import Framing
 from homeport_device.local import Local
-from homeport_device.output import LOCAL, Output
+from homeport_device.output import LOCAL, REMOTE, Output
 from homeport_device.psk import Psk
 from homeport_device.rpc import Rpc
 from homeport_device.statistics import Reports
@@ -122,6 +122,11 @@ class Stack:
             self._rx = bytearray(packet_max)
             self.output.writer.buf = bytearray(packet_max)
             self.port.receive_up_to(packet_max)
+
+    @property
+    def packet_max(self) -> int:
+        """The largest packet that is taken, octets."""
+        return len(self._rx)
 
     # Input
 
@@ -211,6 +216,8 @@ class Stack:
         self.connections.remove(connection)
         if connection.rendezvous is not None:
             connection.rendezvous.close()
+        if connection.fallback is not None:
+            connection.fallback.close()
         for _, _, handler in self._tags:
             handler.closed(connection)
         if self._streams is not None:
@@ -218,6 +225,31 @@ class Stack:
         if connection.state in (CONNECTED, CLOSING):
             self.app.closed(connection)
             self.reports.connection_closed(now_ms, connection, self.attach)
+
+    # TCP through a gateway
+
+    def decode(self, octets: memoryview) -> object | None:
+        """A packet that is not for the usual handlers, valid until the next; None for one that is malformed."""
+        self._rx[: len(octets)] = octets
+        try:
+            self._packet.decode_from(self._rx, len(octets))
+        except MalformedError:
+            return None
+        return self._packet
+
+    def lost_fallback(self, now_ms: int, connection: object, fallback: object) -> None:
+        """Its TCP ended. Unless it was the way, that does not matter; if it was not used yet, another may be found
+        (core 5.9)."""
+        if connection.socket is not fallback.link or connection.state != CONNECTED:
+            return
+        if fallback.used:
+            self.close(now_ms, connection)
+            return
+        connection.enter(PATH_LOST)
+        connection.socket = self.attach.socket
+        connection.peer = self.attach.gsp
+        connection.restart_timer(now_ms)
+        self.app.closed(connection)
 
     # Steps
 
@@ -297,6 +329,8 @@ class Stack:
             off, n = connection.context.decrypt_in_place(packet)
         except AuthError:
             return AUTH
+        if tag != TAG_FRAMING and connection.is_on_fallback:
+            connection.fallback.used = True
         if connection.is_barred and tag not in (TAG_RPC, TAG_FRAMING):
             return STATE
         if is_stream:
@@ -325,12 +359,16 @@ class Stack:
             self._streams.moved(now_ms, connection)
         connection.socket = socket
         connection.peer = source
+        if connection.is_on_fallback:
+            connection.fallback.choose()
+        elif connection.fallback is not None:
+            connection.fallback.close()
         if connection.state == CONNECTING:
             connection.enter(FIRST_DATA)
             connection.owes_open_report = self.config.connection_statistics and not connection.is_local
             self.app.opened(connection)
         if connection.rendezvous is not None and source != self.attach.gsp:
-            connection.rendezvous.settle(socket)
+            connection.rendezvous.settle(REMOTE if connection.is_on_fallback else socket)
 
     def _verify(self, connection: object, packet: object) -> None:
         """Check suite and MAC. The first packet under the keys of an exchange makes them the connection's."""
@@ -347,8 +385,10 @@ class Stack:
 
     def _tick(self, now_ms: int, connection: object) -> None:
         if ticks.diff(now_ms, connection.deadline_ms) >= 0:
-            self.release(now_ms, connection)
-            return
+            if not connection.outlives_silence:
+                self.release(now_ms, connection)
+                return
+            connection.restart_timer(now_ms)
         if connection.rendezvous is not None:
             connection.rendezvous.timeout(now_ms)
         if connection.owes_open_report:

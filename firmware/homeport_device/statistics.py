@@ -35,6 +35,7 @@ _SECURE = const(1)  # attach flag
 # How a connection runs (core 2.21)
 _TYPE_P2P = const(2)
 _TYPE_RELAY = const(3)
+_TYPE_TCP = const(4)
 
 
 class Reports:
@@ -106,6 +107,8 @@ class Reports:
         traffic = connection.traffic
         traffic.grow_older(now_ms)
         kind = _TYPE_RELAY if connection.peer == attach.gsp else _TYPE_P2P
+        if not isinstance(connection.socket, int):
+            kind = _TYPE_TCP
         items = (
             (1, bytes((kind,))),
             (2, _u32(traffic.age_ms)),
@@ -116,7 +119,7 @@ class Reports:
             (7, connection.announced[:4]),
         )
         self._output.writer.add(PL_CONNECTION_INFO, build_items(items))
-        self._output.send(REMOTE, attach.gsp)
+        self._output.send(attach.socket, attach.gsp)
 
 
 def _u32(number: int) -> bytes:

@@ -45,6 +45,9 @@ class TcpAttach:
         self.link = None
         self._stack.attach.lost_tcp(now_ms, link)
 
+    def link_full(self, link: TcpLink) -> None:
+        """A packet is lost, as over UDP."""
+
     def link_takes(self, now_ms: int, packet: memoryview) -> bool:
         """Everything is for the stack."""
         return True

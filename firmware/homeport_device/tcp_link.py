@@ -13,8 +13,13 @@ _BURST = const(32)
 
 
 class TcpLink:
-    """`owner.link_up(now_ms, link)` and `owner.link_down(now_ms, link)` tell when it can be used, and that it cannot;
-    `owner.link_takes(now_ms, packet)` looks at a packet (a memoryview) first: True when it is for the stack."""
+    """What its owner hears:
+
+    owner.link_up(now_ms, link)         it can be used
+    owner.link_down(now_ms, link)       it could not be connected, or has ended
+    owner.link_full(link)               a packet was lost, for too much was waiting
+    owner.link_takes(now_ms, packet)    a packet came (a memoryview); True when it is for the stack
+    """
 
     def __init__(self, stack: object, endpoint: bytes, owner: object) -> None:
         self.endpoint = endpoint
@@ -22,7 +27,7 @@ class TcpLink:
         self.lost = 0
         self._stack = stack
         self._owner = owner
-        self._rx = memoryview(bytearray(stack.config.packet_max))
+        self._rx = memoryview(bytearray(stack.packet_max))
         self._rx_len = 0
         self._tx = None  # what the system did not take yet, from the first time that it did not take all
         self._tx_off = self._tx_end = 0
@@ -103,13 +108,14 @@ class TcpLink:
     def _keep(self, buf: bytes | bytearray | memoryview, off: int, n: int) -> None:
         """Let `buf[off:n]` wait; the rest of a packet that is partly gone always fits."""
         if self._tx is None:
-            self._tx = bytearray(2 * self._stack.config.packet_max)
+            self._tx = bytearray(2 * len(self._rx))
         if self._tx_off and self._tx_end + n - off > len(self._tx):
             self._tx[: self._tx_end - self._tx_off] = self._tx[self._tx_off : self._tx_end]
             self._tx_end -= self._tx_off
             self._tx_off = 0
         if self._tx_end + n - off > len(self._tx):
             self.lost += 1
+            self._owner.link_full(self)
             return
         self._tx[self._tx_end : self._tx_end + n - off] = memoryview(buf)[off:n]
         self._tx_end += n - off

@@ -60,6 +60,49 @@ class Rng:
         return (self.count.to_bytes(4, "big") * (n // 4 + 1))[:n]
 
 
+class FakeChannel:
+    """A TCP connection: `sent` is what the stack sent, `arriving` what it can receive, `room` what fits the system."""
+
+    def __init__(self, endpoint: bytes, owner: object) -> None:
+        self.endpoint = endpoint
+        self.owner = owner
+        self.sent = b""
+        self.arriving = b""
+        self.ended = False
+        self.room = 1 << 20
+        self.is_closed = False
+        self.watched = (False, False)
+
+    def watch(self, readable: bool, writable: bool) -> None:
+        self.watched = (readable, writable)
+
+    def send(self, buf: bytes) -> int:
+        n = min(len(buf), self.room)
+        self.sent += bytes(buf[:n])
+        self.room -= n
+        return n
+
+    def receive_into(self, buf: bytearray) -> int:
+        n = min(len(buf), len(self.arriving))
+        if n == 0 and self.ended:
+            return -1
+        buf[:n] = self.arriving[:n]
+        self.arriving = self.arriving[n:]
+        return n
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def take(self) -> list:
+        """The packets that the stack sent, taken out."""
+        packets = []
+        while len(self.sent) >= 16:
+            n = self.sent[14] << 8 | self.sent[15]
+            packets.append(self.sent[:n])
+            self.sent = self.sent[n:]
+        return packets
+
+
 class FakePort:
     """Keeps what the stack sends: `sent` holds (socket, endpoint, packet)."""
 
@@ -67,12 +110,20 @@ class FakePort:
         self.sent = []
         self.lookups = []
         self.reopened = 0
+        self.channels = []
+        self.has_tcp = True
         self.extra = []  # numbers of the extra sockets that are open; `opened` counts all there were
         self.extra_max = 250
         self.opened = 0
 
     def send(self, socket: int, endpoint: bytes, buf: bytes, n: int) -> None:
         self.sent.append((socket, bytes(endpoint), bytes(memoryview(buf)[:n])))
+
+    def connect_tcp(self, endpoint: bytes, owner: object) -> object:
+        if not self.has_tcp:
+            raise OSError("no socket")
+        self.channels.append(FakeChannel(bytes(endpoint), owner))
+        return self.channels[-1]
 
     def resolve(self, name: str) -> None:
         self.lookups.append(name)
@@ -215,6 +266,29 @@ class Bench:
         """Give the stack a datagram; returns what it sends at once."""
         self.stack.datagram(self.now_ms, socket, octets, source)
         return self.port.take()
+
+    # TCP
+
+    def connect(self, channel: FakeChannel = None) -> FakeChannel:
+        """The device's TCP connection, the last one unless given, comes about."""
+        channel = channel or self.port.channels[-1]
+        channel.owner.tcp_ready(self.now_ms, channel)
+        return channel
+
+    def receive(self, channel: FakeChannel, octets: bytes) -> list:
+        """Octets arrive over TCP; returns the packets that the device sends that way."""
+        channel.arriving += octets
+        while channel.arriving and not channel.is_closed:
+            before = len(channel.arriving)
+            channel.owner.tcp_readable(self.now_ms, channel)
+            if len(channel.arriving) == before:
+                break
+        return channel.take()
+
+    def hang_up(self, channel: FakeChannel) -> None:
+        """The other end closes TCP."""
+        channel.ended = True
+        channel.owner.tcp_readable(self.now_ms, channel)
 
     # The basestation's part
 
