@@ -329,7 +329,7 @@ class Stack:
             off, n = connection.context.decrypt_in_place(packet)
         except AuthError:
             return AUTH
-        if tag != TAG_FRAMING and connection.is_on_fallback:
+        if tag != TAG_FRAMING and connection.fallback is not None and socket is connection.fallback.link:
             connection.fallback.used = True
         if connection.is_barred and tag not in (TAG_RPC, TAG_FRAMING):
             return STATE
