@@ -7,46 +7,22 @@ import socket
 
 import pytest
 from homeport import wire
-from homeport.client import Client, Interface, Profile, sync
-from homeport.client.queries.builtin import BUILTIN
+from homeport.client import Client, Profile, sync
 from homeport.client.session.paths import PathKind
 from homeport.client.session.session import Session
 from homeport.errors import ConnectFailed, DeviceOffline, GateError, NotPaired, RefusedError
-from processes import KEY, Ports, answer, basestation, device, free_port, homeport
+from processes import answer, basestation, free_port
+from remote_world import World
 
 SET_TEMPERATURE = "heatpump_set_target_temperature.json"
 STATE = "heatpump_get_full_state.json"
-
-
-class World:
-    """A basestation's directory, a paired profile, and the ports of everything."""
-
-    def __init__(self, path):
-        self.path = path
-        self.ports = Ports()
-        self.root = path / "base"
-        self.pin = answer("basestation", "init", self.root)["pin"]
-        answer("device", "add", "demo", "--dir", self.root, "--key", KEY)
-        self.profile = Profile.create(path / "home", "me", basestation=f"127.0.0.1:{self.ports.gate}", pin=self.pin)
-        xml = homeport("interface", "heat_pump").stdout.encode()
-        self.interface = Interface.parse(xml).extended_by(BUILTIN)
-        self.local = f"demo@127.0.0.1:{self.ports.local}"
-
-    def client(self, profile=None):
-        """A client that looks for devices at this world's local port only."""
-        return Client(profile or self.profile, search=[("127.0.0.1", self.ports.local)])
-
-    def device(self, until="attached"):
-        """The heat pump."""
-        return device(self.ports, self.path / "state", until=until)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     world = World(tmp_path_factory.mktemp("world"))
     with basestation(world.root, world.ports), world.device():
-        with sync.Client(world.profile) as client, client.connect(world.local) as heat_pump:
-            assert heat_pump.pair("me").is_owner
+        world.pair()
         yield world
 
 
@@ -214,8 +190,7 @@ async def test_recorded_datagrams_sent_again_do_nothing(world, attacker, monkeyp
 async def test_after_a_crash_of_the_basestation_devices_are_reachable_at_once(tmp_path):
     world = World(tmp_path)
     with basestation(world.root, world.ports) as first, world.device() as running_device:
-        with sync.Client(world.profile) as pairing, pairing.connect(world.local) as heat_pump:
-            heat_pump.pair("me")
+        world.pair()
         async with world.client() as client:
             async with await client.connect("demo", "relay") as before:
                 await before.status()

@@ -136,7 +136,10 @@ def basestation(root, ports):
     return running("basestation", "run", root, *ports.listen(), until="basestation ready")
 
 
-def device(ports, state, device_id="demo", app="heat_pump", key=KEY, until="ready", runtime="micropython"):
-    """A device that runs `app`."""
+def device(ports, state, *options, device_id="demo", app="heat_pump", key=KEY, until="ready", runtime="micropython"):
+    """A device that runs `app`, which gets `options`."""
     where = ["--controller", f"127.0.0.1:{ports.controller}", "--local-port", ports.local, "--state", state]
-    return running("sim", app, "--id", device_id, *where, "--runtime", runtime, until=until, HOMEPORT_DEVICE_KEY=key)
+    return running(
+        "sim", app, "--id", device_id, *where, "--runtime", runtime, *(("--", *options) if options else ()),
+        until=until, HOMEPORT_DEVICE_KEY=key,
+    )  # fmt: skip
