@@ -177,7 +177,7 @@ def test_a_profile_can_be_described_without_its_password(home):
     created = Profile.create(home, "locked", "secret", "base")
     summary = describe_profile(home, "locked")
     assert (summary.fingerprint, summary.encrypted) == (created.fingerprint, True)
-    assert summary.basestation == "base:5568"
+    assert summary.settings.basestation == "base:5568"
 
 
 def test_profiles_are_listed_and_removed(home):

@@ -37,13 +37,16 @@ def create(
         typer.Option(metavar="FINGERPRINT", help="The gate's fingerprint, as 'homeport basestation init' prints it."),
     ] = None,
     key_bits: Annotated[int, typer.Option(help="Size of the RSA key.")] = MIN_KEY_BITS,
+    require_end_to_end: Annotated[
+        bool, typer.Option("--require-end-to-end", help="Refuse connections that the basestation could read.")
+    ] = False,
 ) -> None:
     """Create a profile: an RSA key and a self-signed certificate."""
     check_name(name)
     password = None if no_password else ask_password(f"Password for profile {name}: ", confirm=True)
     home = settings_of(ctx).home
-    profile = Profile.create(home, name, password, basestation, pin, key_bits)
-    summary = ProfileSummary(name, profile.fingerprint, profile.basestation, profile.pin, password is not None)
+    Profile.create(home, name, password, basestation, pin, key_bits, require_end_to_end)
+    summary = describe_profile(home, name)
     emit(ctx, _document(summary), [f"created profile {name}", *_lines(summary)])
 
 
@@ -80,16 +83,21 @@ def _document(summary: ProfileSummary) -> dict[str, object]:
     return {
         "name": summary.name,
         "fingerprint": format_fingerprint(summary.fingerprint),
-        "basestation": summary.basestation,
-        "pin": format_fingerprint(summary.pin) if summary.pin else None,
+        "basestation": summary.settings.basestation,
+        "pin": format_fingerprint(summary.settings.pin) if summary.settings.pin else None,
         "encrypted": summary.encrypted,
+        "require_end_to_end": summary.settings.require_end_to_end,
+        "end_to_end_keys": summary.keyed_devices,
     }
 
 
 def _lines(summary: ProfileSummary) -> list[str]:
+    settings = summary.settings
     return [
         f"fingerprint  {format_fingerprint(summary.fingerprint)}",
-        f"basestation  {summary.basestation or '(none)'}",
-        f"pin          {format_fingerprint(summary.pin) if summary.pin else '(none)'}",
+        f"basestation  {settings.basestation or '(none)'}",
+        f"pin          {format_fingerprint(settings.pin) if settings.pin else '(none)'}",
         f"private key  {'encrypted' if summary.encrypted else 'not encrypted'}",
+        f"end-to-end   {'required of all connections' if settings.require_end_to_end else 'where there is a key'}",
+        f"keys         {', '.join(summary.keyed_devices) or '(none)'}",
     ]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from homeport_core.spec import NAT_SYMMETRIC, PORT_LOCAL
@@ -19,6 +18,7 @@ from homeport import gate_messages, wire
 from homeport.client.device import Device
 from homeport.client.gate.link import GateLink
 from homeport.client.home import cached_interface, check_device_id
+from homeport.client.keys import Psk, not_keyed, with_keys
 from homeport.client.network.broadcast import search_endpoints
 from homeport.client.network.discovery import Found
 from homeport.client.network.hub import Hub, now_ms
@@ -35,6 +35,7 @@ from homeport.client.session.opening import Opening
 from homeport.client.session.paths import GATE_ENDPOINT, PathKind
 from homeport.client.session.psk import PskOpening
 from homeport.client.session.refusals import notify_error
+from homeport.client.session.rekey import Rekey
 from homeport.client.session.rendezvous import usable
 from homeport.client.session.session import Session
 from homeport.errors import ConfigError, GateError
@@ -47,14 +48,6 @@ _REMOTE_KINDS = {
 }
 PATHS = ("auto", "local", "direct", "relay", "tls")
 _TARGET = re.compile(r"(?P<id>[^@]+)(?:@(?P<address>.+))?")
-
-
-@dataclass(frozen=True)
-class Psk:
-    """A pre-shared key for local connections: 16 bytes, and the 16 bytes that name it."""
-
-    key_id: bytes
-    key: bytes = field(repr=False)
 
 
 class Client:
@@ -115,14 +108,23 @@ class Client:
         return await search(self._hub, endpoints, device_id, timeout_ms)
 
     async def connect(
-        self, target: str, path: str = "auto", *, interface: Interface | None = None, psk: Psk | None = None
+        self,
+        target: str,
+        path: str = "auto",
+        *,
+        interface: Interface | None = None,
+        psk: Psk | None = None,
+        require_end_to_end: bool = False,
     ) -> Device:
         """Connect to `ID` or, on the local network, `ID@HOST:PORT`.
 
         `path` is auto, local, direct, relay or tls. `auto` tries all at once; what is encrypted is preferred. With
         `psk` a local connection is made under that key only.
 
-        Raises ConnectFailed, DeviceOffline, NotPaired, GateError, RefusedError, ConfigError.
+        When the profile has an end-to-end key for the device, nothing less is accepted (docs/extensions.md); with
+        `require_end_to_end` neither when it has none, nor when the profile says so.
+
+        Raises ConnectFailed, DeviceOffline, NotPaired, NotEndToEnd, GateError, RefusedError, ConfigError.
         """
         device_id, address = parse_target(target, self._local_port)
         if path not in PATHS:
@@ -131,21 +133,39 @@ class Client:
             raise ConfigError(f"the path {path!r} goes through the basestation: give the device without an address")
         if interface is None:
             interface = self._known_interface(device_id)
+        require_end_to_end = require_end_to_end or self.profile.require_end_to_end
+        if require_end_to_end and psk is None and not self.profile.keys.of(device_id):
+            raise not_keyed(device_id)
         started_at_ms = now_ms()
         if path == "local" or address is not None:
-            device = await self._connect_local(device_id, address, psk)
+            device = await self._local(device_id, address, psk)
         elif path == "auto":
-            device = await first_of(
-                self._connect_local(device_id, None, psk), self._connect_remote(device_id, _REMOTE_KINDS["auto"])
-            )
+            remote = self._remote(device_id, _REMOTE_KINDS["auto"], require_end_to_end)
+            device = await first_of(self._local(device_id, None, psk), remote)
         else:
-            device = await self._connect_remote(device_id, _REMOTE_KINDS[path])
+            device = await self._remote(device_id, _REMOTE_KINDS[path], require_end_to_end)
         device.interface = interface
         device.connect_ms = now_ms() - started_at_ms
-        device.connect_again = lambda: self.connect(target, path, interface=interface, psk=psk)
+        device.connect_again = lambda: self.connect(
+            target, path, interface=interface, psk=psk, require_end_to_end=require_end_to_end
+        )
         return device
 
     # Paths
+
+    async def _local(self, device_id: str, address: wire.Address | None, psk: Psk | None) -> Device:
+        keys = self.profile.keys
+        if psk is None and keys.of(device_id):
+            return await with_keys(keys, device_id, lambda own: self._connect_local(device_id, address, own))
+        return await self._connect_local(device_id, address, psk)
+
+    async def _remote(self, device_id: str, kinds: frozenset[PathKind], require_end_to_end: bool) -> Device:
+        keys = self.profile.keys
+        if keys.of(device_id):
+            return await with_keys(keys, device_id, lambda own: self._connect_remote(device_id, kinds, own))
+        if require_end_to_end:
+            raise not_keyed(device_id)
+        return await self._connect_remote(device_id, kinds, None)
 
     async def _connect_local(self, device_id: str, address: wire.Address | None, psk: Psk | None) -> Device:
         if address is None:
@@ -163,7 +183,7 @@ class Client:
             opening = PskOpening(endpoint, device_id, name, fingerprint, psk.key_id, psk.key, secrets.token_bytes)
         return await self._open_session(device_id, Session(opening, secrets.token_bytes))
 
-    async def _connect_remote(self, device_id: str, kinds: frozenset[PathKind]) -> Device:
+    async def _connect_remote(self, device_id: str, kinds: frozenset[PathKind], psk: Psk | None) -> Device:
         link = self._gate()
         direct = PathKind.DIRECT in kinds
         hello = await link.hello()
@@ -181,7 +201,9 @@ class Client:
             answer.nsi, answer.key, answer.gsp, answer.device_private, answer.device_global, answer.device_nat
         )
         has_udp = not direct or own.public is not None
-        session = Session(IntroducedOpening(introduction, kinds, secrets.token_bytes, has_udp), secrets.token_bytes)
+        rng = secrets.token_bytes
+        rekey = None if psk is None else Rekey(answer.nsi, self.profile.fingerprint, psk.key_id, psk.key, rng)
+        session = Session(IntroducedOpening(introduction, kinds, rng, has_udp, rekey), rng)
         if own.nat_type == NAT_SYMMETRIC and answer.device_nat != NAT_SYMMETRIC and usable(answer.device_global):
             self._roaming.gather(session, answer.device_global)
         device = await self._open_session(device_id, session, answer.nsi)

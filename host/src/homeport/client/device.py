@@ -66,6 +66,11 @@ class Device(AclCalls, StreamCalls):
         return self._session.is_sealed
 
     @property
+    def end_to_end(self) -> bool:
+        """Whether the keys are ours and the device's alone: the basestation can neither read nor alter anything."""
+        return self._session.is_end_to_end
+
+    @property
     def rtt_ms(self) -> int | None:
         """Round trip of the last keep-alive."""
         return self._session.rtt_ms
@@ -135,7 +140,8 @@ class Device(AclCalls, StreamCalls):
                 raise
             info = {}
         return {"id": self.id, "path": str(self.path), "connect_ms": self.connect_ms,
-                "round_trip_ms": self.elapsed_ms, "encrypted": self.is_private, **info}  # fmt: skip
+                "round_trip_ms": self.elapsed_ms, "encrypted": self.is_private,
+                "end_to_end": self.end_to_end, **info}  # fmt: skip
 
     async def wait_closed(self) -> HomeportError | None:
         """Wait until the connection has ended; returns why, None when it was closed here."""

@@ -13,8 +13,10 @@ import base64
 import json
 import re
 import secrets
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
@@ -22,10 +24,13 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from homeport_core.spec import KEY_ID_LEN, KEY_ID_PREFIX, PSK_LEN
+from homeport_core.spec import KEY_ID_LEN, KEY_ID_PREFIX, NOTIFY_BAD_KEY, NOTIFY_BAD_KEY_ID, PSK_LEN
 
-from homeport.errors import ConfigError, StorageError
+from homeport.client.session.rekey import refused
+from homeport.errors import ConfigError, NotEndToEnd, RefusedError, StateError, StorageError
 from homeport.files import make_private_directory, read_bounded, write_private
+
+T = TypeVar("T")
 
 LABEL_KEY_ID = bytes(KEY_ID_LEN)  # names the secret on a device's label (specification, application 1.10)
 
@@ -130,6 +135,36 @@ class DeviceKeys:
         if len(plaintext) != KEY_ID_LEN + PSK_LEN:
             raise ValueError("size of a key")
         return Psk(plaintext[:KEY_ID_LEN], plaintext[KEY_ID_LEN:])
+
+
+def not_keyed(device_id: str) -> NotEndToEnd:
+    """The error for a device that there is no key for, where one is required."""
+    return NotEndToEnd(
+        f"{device_id}: this profile has no end-to-end key for it, and nothing less is accepted",
+        None,
+        "pair with it on its own network, by the secret on its label: 'homeport pair DEVICE --label-secret'",
+    )
+
+
+async def with_keys(keys: DeviceKeys, device_id: str, attempt: Callable[[Psk], Awaitable[T]]) -> T:
+    """Connect by `attempt` with the device's key, or with the next where the device turns out to use that.
+
+    Raises what `attempt` raises; NotEndToEnd when the device knows none of the keys.
+    """
+    psks = keys.of(device_id)
+    for psk in psks:
+        try:
+            connected = await attempt(psk)
+        except (RefusedError, NotEndToEnd) as error:
+            code = error.code if isinstance(error, RefusedError) else error.detail
+            if code not in (NOTIFY_BAD_KEY_ID, NOTIFY_BAD_KEY):
+                raise
+            if psk is psks[-1]:
+                raise refused(code) from error
+        else:
+            keys.settle(device_id, psk)
+            return connected
+    raise StateError("no key to connect with")
 
 
 def keyed_devices(directory: Path) -> list[str]:

@@ -2,7 +2,9 @@
 
     HOME/profiles/NAME/key.pem            private key, PKCS #8, encrypted when the profile has a password
     HOME/profiles/NAME/certificate.pem    self-signed X.509 certificate
-    HOME/profiles/NAME/profile.json       {"version": 1, "basestation": "host:port" | null, "pin": "aa:bb:…" | null}
+    HOME/profiles/NAME/keys/              keys that devices have, too: see `keys`
+    HOME/profiles/NAME/profile.json       {"version": 1, "basestation": "host:port" | null, "pin": "aa:bb:…" | null,
+                                           "require_end_to_end": true | false}
 
 Directories have mode 0700, files 0600. A profile appears by one rename of a complete directory, so there is
 never half of one.
@@ -18,6 +20,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -34,6 +37,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from homeport.client.keys import DeviceKeys, keyed_devices
 from homeport.errors import ConfigError, StorageError
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.fingerprint import fingerprint_of, format_fingerprint, parse_fingerprint
@@ -50,8 +54,18 @@ _MAX_PASSWORD_LEN = 1023  # what the PKCS #8 encryption of OpenSSL accepts
 _VALID_FOR = datetime.timedelta(days=20 * 365)
 _CLOCK_SKEW = datetime.timedelta(days=1)  # devices and basestations may run on slow clocks
 _FORMAT_VERSION = 1
+_KEYS = "keys"
 
 Password = str | Callable[[], str] | None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a profile's settings file says: the gate's address and pin, and what is demanded of all connections."""
+
+    basestation: str | None = None
+    pin: bytes | None = None
+    require_end_to_end: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +80,13 @@ class Profile:
     certificate: x509.Certificate = field(repr=False)
     basestation: str | None = None
     pin: bytes | None = None
+    require_end_to_end: bool = False  # of all connections
+    directory: Path | None = field(default=None, repr=False)  # None: it is in memory only
+
+    @cached_property
+    def keys(self) -> DeviceKeys:
+        """The end-to-end keys that this client has in common with devices."""
+        return DeviceKeys(None if self.directory is None else self.directory / _KEYS, self.private_key)
 
     @property
     def fingerprint(self) -> bytes:
@@ -92,6 +113,7 @@ class Profile:
         basestation: str | None = None,
         pin: bytes | str | None = None,
         key_bits: int = MIN_KEY_BITS,
+        require_end_to_end: bool = False,
     ) -> Self:
         """Make a key and a certificate and keep them as HOME/profiles/NAME; raise ConfigError or StorageError."""
         check_name(name)
@@ -107,7 +129,8 @@ class Profile:
         if directory.exists():
             raise ConfigError(f"profile {name!r} exists already: choose another name, or remove it first")
         private_key = rsa.generate_private_key(public_exponent=65537, key_size=key_bits)
-        profile = cls(name, private_key, _self_signed(private_key, name), basestation, pin)
+        certificate = _self_signed(private_key, name)
+        profile = cls(name, private_key, certificate, basestation, pin, require_end_to_end, directory)
         profile._store(directory, encryption)
         return profile
 
@@ -118,12 +141,20 @@ class Profile:
         directory = _directory(home, name)
         if not directory.is_dir():
             raise ConfigError(f"no profile {name!r} in {home}: create it with 'homeport profile create {name}'")
-        basestation, pin = read_settings(directory / "profile.json")
+        settings = read_settings(directory / "profile.json")
         certificate = _load_certificate(directory / "certificate.pem")
         private_key = _load_key(directory / "key.pem", name, password)
         if fingerprint_of(private_key.public_key()) != _certificate_fingerprint(certificate):
             raise StorageError(f"profile {name!r} is damaged: its key and certificate do not belong together")
-        return cls(name, private_key, certificate, basestation, pin)
+        return cls(
+            name,
+            private_key,
+            certificate,
+            settings.basestation,
+            settings.pin,
+            settings.require_end_to_end,
+            directory,
+        )
 
     def _store(self, directory: Path, encryption: KeySerializationEncryption) -> None:
         make_private_directory(directory.parent)
@@ -131,6 +162,7 @@ class Profile:
             "version": _FORMAT_VERSION,
             "basestation": self.basestation,
             "pin": format_fingerprint(self.pin) if self.pin else None,
+            "require_end_to_end": self.require_end_to_end,
         }
         staging = None
         try:
@@ -152,9 +184,9 @@ class ProfileSummary:
 
     name: str
     fingerprint: bytes
-    basestation: str | None
-    pin: bytes | None
+    settings: Settings
     encrypted: bool
+    keyed_devices: list[str]  # the devices that there is an end-to-end key for
 
 
 def describe_profile(home: Path, name: str) -> ProfileSummary:
@@ -163,10 +195,11 @@ def describe_profile(home: Path, name: str) -> ProfileSummary:
     directory = _directory(home, name)
     if not directory.is_dir():
         raise ConfigError(f"no profile {name!r} in {home}: create it with 'homeport profile create {name}'")
-    basestation, pin = read_settings(directory / "profile.json")
+    settings = read_settings(directory / "profile.json")
     certificate = _load_certificate(directory / "certificate.pem")
     encrypted = b"ENCRYPTED PRIVATE KEY" in read_bounded(directory / "key.pem", _MAX_FILE_LEN)
-    return ProfileSummary(name, _certificate_fingerprint(certificate), basestation, pin, encrypted)
+    keyed = keyed_devices(directory / _KEYS)
+    return ProfileSummary(name, _certificate_fingerprint(certificate), settings, encrypted, keyed)
 
 
 def list_profiles(home: Path) -> list[str]:
@@ -251,8 +284,8 @@ def _self_signed(private_key: rsa.RSAPrivateKey, name: str) -> x509.Certificate:
     )
 
 
-def read_settings(path: Path) -> tuple[str | None, bytes | None]:
-    """The gate's address and pin in a profile's settings file, None where there is none. Raises StorageError."""
+def read_settings(path: Path) -> Settings:
+    """What a profile's settings file says. Raises StorageError."""
     try:
         settings = json.loads(read_bounded(path, _MAX_FILE_LEN))
     except ValueError as error:
@@ -260,12 +293,15 @@ def read_settings(path: Path) -> tuple[str | None, bytes | None]:
     if not isinstance(settings, dict) or settings.get("version") != _FORMAT_VERSION:
         raise StorageError(f"{path} is damaged or from another version: expected version {_FORMAT_VERSION}")
     basestation, pin = settings.get("basestation"), settings.get("pin")
+    require_end_to_end = settings.get("require_end_to_end", False)
     if not (isinstance(basestation, str | None) and isinstance(pin, str | None)):
         raise StorageError(f"{path} is damaged: basestation and pin must be texts or null")
+    if not isinstance(require_end_to_end, bool):
+        raise StorageError(f"{path} is damaged: require_end_to_end must be true or false")
     try:
         if basestation is not None:
             split_address(basestation, GATE_PORT)
-        return basestation, parse_fingerprint(pin) if pin else None
+        return Settings(basestation, parse_fingerprint(pin) if pin else None, require_end_to_end)
     except ConfigError as error:
         raise StorageError(f"{path} is damaged: {error}") from error
 

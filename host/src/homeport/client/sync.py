@@ -22,8 +22,8 @@ from homeport import wire
 from homeport.client import client as asynchronous
 from homeport.client import device as asynchronous_device
 from homeport.client.acl import AclSettings, User
-from homeport.client.client import Psk
 from homeport.client.device import CALL_TIMEOUT_MS
+from homeport.client.keys import Psk
 from homeport.client.network.discovery import Found
 from homeport.client.network.search import DISCOVERY_MS
 from homeport.client.profile import Profile
@@ -106,10 +106,19 @@ class Client:
         return self._run(self._client.discover(device_id, timeout_ms, address))
 
     def connect(
-        self, target: str, path: str = "auto", *, interface: Interface | None = None, psk: Psk | None = None
+        self,
+        target: str,
+        path: str = "auto",
+        *,
+        interface: Interface | None = None,
+        psk: Psk | None = None,
+        require_end_to_end: bool = False,
     ) -> Device:
         """Connect to `ID` or `ID@HOST:PORT`."""
-        return Device(self, self._run(self._client.connect(target, path, interface=interface, psk=psk)))
+        connecting = self._client.connect(
+            target, path, interface=interface, psk=psk, require_end_to_end=require_end_to_end
+        )
+        return Device(self, self._run(connecting))
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         if self._loop is None:
@@ -139,6 +148,11 @@ class Device:
     def is_open(self) -> bool:
         """False once the connection has ended."""
         return self._device.is_open
+
+    @property
+    def end_to_end(self) -> bool:
+        """Whether nobody but the device and we can read or alter anything, the basestation included."""
+        return self._device.end_to_end
 
     @property
     def connect_ms(self) -> int:

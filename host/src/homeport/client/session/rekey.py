@@ -36,6 +36,11 @@ def key_missing() -> NotEndToEnd:
     )
 
 
+def refused(code: int) -> NotEndToEnd:
+    """The error for a device that does not take this client's key."""
+    return NotEndToEnd(_REFUSALS.get(code, f"the device refuses end-to-end keys (0x{code:X})"), code, PAIR_AGAIN)
+
+
 class Rekey:
     """One exchange. `error` is set when the device refuses; `is_done` when the connection has gone over."""
 
@@ -52,8 +57,7 @@ class Rekey:
         """The new context, if this answer proves the key; None for a refusal. Raises ProtocolError."""
         code, nonce, proof = parse_answer(plaintext)
         if code != NOTIFY_OK:
-            self.error = NotEndToEnd(_REFUSALS.get(code, f"the device refuses end-to-end keys (0x{code:X})"),
-                                     code, PAIR_AGAIN)  # fmt: skip
+            self.error = refused(code)
             return None
         expected, context = self._secrets.agree(self._nonce, nonce, True)
         if not ct_equal(proof, expected):
