@@ -10,7 +10,7 @@ import struct
 
 from homeport.client.session.events import Answered, Closed, Failed, Opened, PathChanged
 from homeport.client.session.introduced import IntroducedOpening, Introduction
-from homeport.client.session.paths import PathKind
+from homeport.client.session.paths import GATE_ENDPOINT, PathKind
 from homeport.client.session.session import Session, State
 from homeport_core.crypto import AesContext, NullContext, key_material
 from homeport_core.packet import Packet, encode
@@ -203,8 +203,11 @@ class World:
         self.now = 1_000_000
         self.endpoints = {DEVICE_LOCAL, DEVICE_PRIVATE, DEVICE_GLOBAL}
         self.unreachable = set()
+        self.delays = {}  # what datagrams from an endpoint take longer, in ms
+        self.mute = set()  # endpoints that hear us, but are not heard
         self.relay_works = True
         self.relay_bound = False
+        self.tls_works = True
         self.session = None
         self.events = []
         self.sent = []  # what the session sent: (time, datagram, endpoint)
@@ -222,12 +225,13 @@ class World:
         self._collect()
         return self.session
 
-    def introduce(self, *kinds, private=DEVICE_PRIVATE, global_=DEVICE_GLOBAL, nat=0):
+    def introduce(self, *kinds, private=DEVICE_PRIVATE, global_=DEVICE_GLOBAL, nat=0, has_udp=True):
         """Start an introduced session."""
         self.device.context = AesContext(MATERIAL, False)
         self.device.nsi = NSI
         kinds = frozenset(kinds or (PathKind.DIRECT, PathKind.RELAY))
-        return self.connect(IntroducedOpening(Introduction(NSI, MATERIAL, GSP, private, global_, nat), kinds, self.rng))
+        introduction = Introduction(NSI, MATERIAL, GSP, private, global_, nat)
+        return self.connect(IntroducedOpening(introduction, kinds, self.rng, has_udp))
 
     def request(self, query, params=b"", timeout_ms=10_000, **more):
         """Ask the device; returns the request id."""
@@ -315,10 +319,16 @@ class World:
 
     def post(self, data, source, to):
         """Put a datagram on the network."""
-        if to in self.unreachable or source in self.unreachable or self.random.random() < self.loss:
+        if to in self.unreachable or source in self.unreachable or source in self.mute:
+            return
+        if self.random.random() < self.loss:
             return
         for _ in range(1 + (self.random.random() < self.duplicates)):
-            delay = self.latency_ms + (self.random.randrange(self.jitter_ms) if self.jitter_ms else 0)
+            delay = (
+                self.latency_ms
+                + self.delays.get(source, 0)
+                + (self.random.randrange(self.jitter_ms) if self.jitter_ms else 0)
+            )
             self._order += 1
             heapq.heappush(self._queue, (self.now + delay, self._order, to, data, source))
 
@@ -334,6 +344,10 @@ class World:
             self.session.datagram(self.now, data, source)
         elif to == GSP:
             self._relay(data, source)
+        elif to == GATE_ENDPOINT:
+            if self.tls_works:
+                for answer in self.device.receive(data, GSP):
+                    self.post(answer, GATE_ENDPOINT, CLIENT)
         elif to in self.endpoints:
             for answer in self.device.receive(data, source):
                 self.post(answer, to, source)
