@@ -17,6 +17,7 @@ Commands run at the same time; the answer repeats the command's "id". A command 
 """
 
 import asyncio
+import dataclasses
 import json
 import sys
 import time
@@ -120,13 +121,13 @@ async def _obey(told: Told, command: dict[str, Any]) -> None:
     print(json.dumps(answer), flush=True)
 
 
-async def main(home: Path, name: str, interface: Path) -> None:
+async def main(home: Path, name: str, interface: Path, gate: str) -> None:
     """Obey until standard input ends."""
     described = Interface.parse(interface.read_bytes()).extended_by(BUILTIN)
     loop = asyncio.get_running_loop()
     lines = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    profile = Profile.load(home, name)
+    profile = dataclasses.replace(Profile.load(home, name), basestation=gate)
     async with Client(profile, home) as client, asyncio.TaskGroup() as commands:
         told = Told(profile, client, described)
         while line := await lines.readline():
@@ -134,4 +135,4 @@ async def main(home: Path, name: str, interface: Path) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), sys.argv[4]))

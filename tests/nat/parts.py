@@ -50,10 +50,10 @@ class Parts:
         self.interface.write_bytes(_firmware_interface("light"))
         self.basestation: subprocess.Popen[bytes] | None = None
 
-    def start_basestation(self) -> None:
+    def start_basestation(self, *options: str) -> None:
         """Start it on the server and wait until it is open."""
         self.basestation = self.world.server.start(
-            str(_BIN / "homeport"), "--json", "basestation", "run", str(self._station),
+            str(_BIN / "homeport"), "--json", "basestation", "run", str(self._station), *options,
             log=self.directory / "basestation.log", stdout=subprocess.PIPE,
         )  # fmt: skip
         assert self.basestation.stdout is not None
@@ -84,9 +84,9 @@ class Parts:
         answer: dict[str, Any] = json.loads(node.run(*command, *arguments))
         return answer
 
-    def client(self, node: Node) -> "ClientProcess":
-        """Start a client."""
-        return ClientProcess(self, node)
+    def client(self, node: Node, gate: str = f"{SERVER}:{GATE_PORT}", **variables: str) -> "ClientProcess":
+        """Start a client, which knows the gate by that address, with `variables` in its environment."""
+        return ClientProcess(self, node, gate, variables)
 
 
 class DeviceProcess:
@@ -124,14 +124,14 @@ class DeviceProcess:
 class ClientProcess:
     """`client_process.py`; `tell` starts a command, `answer` waits for what came of it."""
 
-    def __init__(self, parts: Parts, node: Node) -> None:
+    def __init__(self, parts: Parts, node: Node, gate: str, variables: dict[str, str]) -> None:
         self._ids = itertools.count()
         self._answers: dict[int, dict[str, Any]] = {}
         self._log = parts.directory / f"client-{id(self)}.log"
         self.process = node.start(
             sys.executable, str(Path(__file__).with_name("client_process.py")),
-            str(parts.directory), parts.profile.name, str(parts.interface),
-            log=self._log, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
+            str(parts.directory), parts.profile.name, str(parts.interface), gate,
+            log=self._log, env={**os.environ, **variables}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0,
         )  # fmt: skip
 
     def tell(self, do: str, **command: Any) -> int:
