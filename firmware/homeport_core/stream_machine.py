@@ -80,6 +80,7 @@ class Machine:
         self._final = (FIRST_INITIATOR, 0)  # seq and ack for when there is neither sender nor receiver
         self._owes = 0
         self._sends = 0  # of the SYN or SYN|ACK
+        self._called_ms = now_ms
         self._timer_ms = -1  # of the handshake, of TIME_WAIT, or of a stream without user
         self._idle_at_ms = -1
         self._idle_acks = 0
@@ -106,6 +107,7 @@ class Machine:
 
     def _call(self, now_ms: int) -> None:
         self._sends = 1
+        self._called_ms = now_ms
         self._timer_ms = ticks.add(now_ms, self.terms.timeout_ms)
         self._owe(_SYN)
 
@@ -205,8 +207,11 @@ class Machine:
 
     def _establish(self, now_ms: int) -> None:
         sender = self.sender
-        if sender is not None and self.is_initiator:
-            sender.edge = sender.first + sender.window
+        if sender is not None:
+            if self.is_initiator:
+                sender.edge = sender.first + sender.window
+            if self._sends == 1:
+                sender.round_trip.sample(now_ms, ticks.diff(now_ms, self._called_ms))
         self._timer_ms = -1
         self._enter(CONFIRMED)
         self._spoke(now_ms)
@@ -271,6 +276,8 @@ class Machine:
     def poll(self, now_ms: int, out: Outgoing) -> bool:
         """Prepare the next packet; False when there is none now."""
         owes = self._owes
+        if self.is_released and self._timer_ms < 0 and ESTABLISHED <= self.state < CLOSED:
+            self._timer_ms = ticks.add(now_ms, _LINGER_MS)
         if owes & _RST:
             self._owes = 0
             self._put_head(out, RST)
@@ -418,7 +425,9 @@ class Machine:
 
     def fail(self, reason: str) -> None:
         """Abort without a word to the peer."""
-        if self.state < CLOSED:
+        if self.state == TIME_WAIT:
+            self._enter(GIVE_UP)  # all was said and heard
+        elif self.state < CLOSED:
             self.reason = reason
             self._enter(BREAK)
 

@@ -46,6 +46,8 @@ COMMANDS = [
     "acl demo deny",
     "acl demo settings",
     "status",
+    "tunnel",
+    "stream",
     "sim",
     "interface",
     "demo",

@@ -63,7 +63,8 @@ class SessionStreams:
         """Open a stream with the segments that `path` carries. Raises FullError."""
         self.wake(now_ms)
         limits = limits_on(path)
-        stream = self._machine.open(self._ticks(), limits)
+        self._machine.offer(limits)
+        stream = self._machine.open(self._ticks())
         if limits is _THIS_HOST:
             self._large = [other for other in self._large if other.state < CLOSED]
             self._large.append(stream)

@@ -11,6 +11,7 @@ from typing import Any
 
 from homeport_core import ticks
 from homeport_core.stream import ABORTED, CLOSED, OPENED
+from homeport_core.stream_machine import REFUSED
 from homeport_core.streams import Stream
 
 from homeport import wire
@@ -28,6 +29,8 @@ ANSWER_MAX = 512
 ANSWER_S = 10.0
 # Services that answer their command by a line `+…` or `-…`. A tunnel never does: its first octets are the target's.
 ANSWERING = ("echo", "uart")
+
+_LOST_POLL_S = 0.05
 
 _NEXT_SERVICE = "see which services the device offers, and whether this user may use them ('homeport acl DEVICE list')"
 _NEXT_SLOTS = "close other tunnels to it, or give the device more streams"
@@ -62,6 +65,8 @@ class DeviceStreams:
         self._hub.arm()
         try:
             await opened
+            while self._session.state is State.LOST:
+                await asyncio.sleep(_LOST_POLL_S)
             stream.write(self._ticks(), line)
             self._session.timeout(now_ms())  # the command leaves before anything that the user writes
             self._hub.flush(self._session)
@@ -115,7 +120,7 @@ class DeviceStreams:
             opened.set_exception(self._why_not_open(stream))
 
     def _why_not_open(self, stream: Stream) -> StreamError:
-        if stream.was_refused:
+        if stream.reason == REFUSED:
             return StreamError("the device has no free stream", "busy", _NEXT_SLOTS)
         return StreamError("the device does not answer streams", "silent", _NEXT_SILENT)
 

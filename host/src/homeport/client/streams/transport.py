@@ -12,7 +12,7 @@ from typing import Any
 
 from homeport_core import ticks
 from homeport_core.stream import ABORTED
-from homeport_core.stream_states import CLOSED
+from homeport_core.stream_states import CLOSED, TIME_WAIT
 from homeport_core.streams import Stream
 
 from homeport.client.network.hub import now_ms
@@ -163,7 +163,7 @@ class StreamTransport(asyncio.Transport):
             self._eof_told = True
             if not self._closing and not protocol.eof_received():
                 self.close()
-        if stream.state == CLOSED and not stream.readable:
+        if stream.state in (TIME_WAIT, CLOSED) and not stream.readable:
             self.lose(None)
 
 
