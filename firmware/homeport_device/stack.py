@@ -351,6 +351,7 @@ class Stack:
         if reason == TAKEN:
             self._follow_peer(now_ms, connection, socket, source)
         connection.traffic.count_received(n)
+        self._report_opened(now_ms, connection)
         self._streams.answer(now_ms, connection)
         return reason
 
@@ -391,6 +392,9 @@ class Stack:
             connection.restart_timer(now_ms)
         if connection.rendezvous is not None:
             connection.rendezvous.timeout(now_ms)
+        self._report_opened(now_ms, connection)
+
+    def _report_opened(self, now_ms: int, connection: object) -> None:
         if connection.owes_open_report:
             connection.owes_open_report = False
             self.reports.connection_opened(now_ms, connection, self.attach)

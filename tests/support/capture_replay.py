@@ -29,17 +29,28 @@ from homeport_core.spec import (
 )
 from homeport_device.output import LOCAL, REMOTE
 from homeport_device.stack import Stack
+from stream_bench import FakeChannel
 
 # The recorded device looks at its timers every 10 to 20 ms, and its clock is not the recorder's.
 LATE_MS = 150
 EARLY_MS = 50
 ABSENT = "absent"
 OTHER = "other"
+AGAIN = "again"  # a packet that we sent before, in place of a new one
+STREAMS_SEED_LEN = 6
 
 
 def endpoint(text):
     host, _, port = text.rpartition(":")
     return bytes(int(part) for part in host.split(".")) + int(port).to_bytes(2, "big")
+
+
+def untrimmed(records):
+    """A recording up to where its middle was left out."""
+    for i, record in enumerate(records):
+        if "trimmed" in record:
+            return records[:i]
+    return records
 
 
 class Entry:
@@ -87,11 +98,11 @@ SUITE_CODE = SUITE_AES.to_bytes(2, "big")
 
 
 class Replay:
-    """One recording against one stack. `differences` are {index: ABSENT or OTHER}, `extra` how many more we send."""
+    """One recording against one stack. `differences` are {index: ABSENT, OTHER or AGAIN}."""
 
     def __init__(self, name, config, app, differences, start_ms=1000):
         capture = vector_files.load("captures/" + name + ".json")
-        self.entries = [Entry(i, record) for i, record in enumerate(capture["datagrams"])]
+        self.entries = [Entry(i, record) for i, record in enumerate(untrimmed(capture["datagrams"]))]
         self.differences = differences
         self.local_port = config.local_port
         self.recorded_peers = {entry.peer for entry in self.entries}
@@ -104,6 +115,8 @@ class Replay:
         self.app = app
         self.stack = Stack(config, self.rng, self, app)
         app.stack = self.stack
+        if app.services is not None:
+            app.services.start(self.stack)
         self.mismatches = []
 
     # What the recorded device drew
@@ -140,11 +153,13 @@ class Replay:
             return ((self.first_local_nsi() - LEGACY_LIMIT) % (LOCAL_NSI_MAX - LEGACY_LIMIT + 1)).to_bytes(2, "big")
         if n == NONCE_LEN:
             return self.secrets.pop(0) if self.secrets else bytes(NONCE_LEN)
+        if n == STREAMS_SEED_LEN:
+            return bytes(n)  # the first stream has the number 1
         return self.next_iv()
 
     def next_iv(self):
-        """Of the next recorded packet that is sealed, is not listed as different and has no counterpart yet."""
-        taken = self.matched | set(self.differences)
+        """Of the next recorded packet that is sealed and is to have a counterpart that it has not got yet."""
+        taken = self.matched | {index for index, what in self.differences.items() if what != OTHER}
         for entry in self.entries:
             if entry.from_device and entry.iv and entry.index not in taken:
                 self.matched.add(entry.index)
@@ -166,6 +181,10 @@ class Replay:
 
     def local_endpoint(self):
         return self.own_endpoint
+
+    def connect_tcp(self, to, owner):
+        """The recorded parts end before the target answers."""
+        return FakeChannel(to, owner)
 
     # The run
 
@@ -219,7 +238,7 @@ class Replay:
         if not queue:
             self.app.finish(self.now_ms)
         ours = queue.pop(0) if queue else None
-        if (ours == entry.data) == (self.differences.get(entry.index) == OTHER):
+        if (ours == entry.data) == (entry.index in self.differences):
             self.mismatches.append((entry.index, entry.data, ours))
 
     def let_time_pass(self, entry):
