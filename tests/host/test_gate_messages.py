@@ -74,6 +74,7 @@ WRONG = {
     "probe": ["", "00", "zz" * 8, "AA" * 8, 5],
     "nat_type": [-1, 9, "3", None],
     "rendezvous": [0, 1, "true", None],
+    "tcp": [0, 1, "true", None],
 }
 
 
@@ -83,10 +84,14 @@ def test_a_field_not_as_described_is_refused(name, value):
         gate.decode_client(json.dumps({**DOCUMENT, name: value}))
 
 
-@pytest.mark.parametrize("name", DOCUMENT)
+@pytest.mark.parametrize("name", [name for name in DOCUMENT if name != "tcp"])
 def test_a_missing_field_is_refused(name):
     with pytest.raises(MalformedError):
         gate.decode_client(json.dumps({key: value for key, value in DOCUMENT.items() if key != name}))
+
+
+def test_clients_that_do_not_speak_of_tcp_do_not_want_it():
+    assert not gate.decode_client(json.dumps({key: value for key, value in DOCUMENT.items() if key != "tcp"})).tcp
 
 
 @pytest.mark.parametrize(

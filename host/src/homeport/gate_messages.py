@@ -65,6 +65,7 @@ class Connect:
     probe: bytes | None  # token (8 bytes) of the probe that revealed the client's public endpoint
     nat_type: int
     rendezvous: bool  # False: relay only
+    tcp: bool = False  # the client has no UDP: the device should come to the gateway by TCP, if it can
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,7 @@ _LAYOUT: dict[type[Any], tuple[str, dict[str, tuple[tuple[str, ...], Codec]]]] =
             "probe": (("probe",), or_null(hex_octets(PROBE_TOKEN_LEN))),
             "nat_type": (("nat_type",), _NAT),
             "rendezvous": (("rendezvous",), boolean()),
+            "tcp": (("tcp",), optional(boolean(), False)),
         },
     ),
     Connected: (

@@ -55,6 +55,7 @@ class GspSwitchboard:
             global_=public or ENDPOINT_ZERO,
             nat_type=request.nat_type,
             rendezvous=request.rendezvous,
+            tcp=request.tcp,
         )
         connect_id = self._gsp.connect(monotonic_ms(), connect)
         self._wake_soon()

@@ -20,7 +20,7 @@ from homeport.client.gate.websocket import Answer, OnDatagrams, WebSocket
 from homeport.client.profile import Profile
 from homeport.errors import GateError, StateError
 
-BACKOFF_S = (1, 2, 4, 8, 16, 32, 60)
+BACKOFF_S = (0.1, 1, 2, 4, 8, 16, 32, 60)  # most links that break are wanted, and can be made, at once
 
 
 class GateLink:
@@ -46,12 +46,19 @@ class GateLink:
         return (await self._ready()).hello
 
     async def connect(
-        self, device: str, private: bytes | None, probe: bytes | None, nat_type: int, rendezvous: bool
+        self,
+        device: str,
+        private: bytes | None,
+        probe: bytes | None,
+        nat_type: int,
+        rendezvous: bool,
+        tcp: bool = False,
     ) -> Answer:
-        """Ask for an introduction to `device`. Raises GateError."""
+        """Ask for an introduction to `device`; `tcp`: it should come by TCP if it can. Raises GateError."""
         used = self._socket
         socket = await self._ready()
-        request = messages.Connect(next(self._ids), device, self._profile.name, private, probe, nat_type, rendezvous)
+        name = self._profile.name
+        request = messages.Connect(next(self._ids), device, name, private, probe, nat_type, rendezvous, tcp)
         try:
             return await socket.ask(request)
         except GateError as error:
@@ -60,6 +67,11 @@ class GateLink:
         # The link had broken without our knowing. The token of a probe died with it.
         socket = await self._ready()
         return await socket.ask(dataclasses.replace(request, probe=None))
+
+    def check(self) -> None:
+        """Our address may be another: find out soon whether the link still works."""
+        if self._socket is not None:
+            self._socket.check()
 
     async def ping(self) -> float:
         """Round trip to the server over TLS, in ms. Raises GateError."""
