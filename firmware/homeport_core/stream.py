@@ -55,10 +55,9 @@ class Stream(Machine):
         if self._closing.is_wanted:
             raise StateError("stream: written after close", states.NAMES[self.state])
         self.tally.writes += 1
-        if self.state not in (states.ESTABLISHED, states.CLOSE_WAIT) or self.sender is None:
-            self._wants_room = True
-            return 0
-        n = self.sender.write(data)
+        n = 0
+        if self.sender is not None and self.state in (states.ESTABLISHED, states.CLOSE_WAIT):
+            n = self.sender.write(data)
         self._wants_room = n < len(data)
         self.tally.written_len += n
         if n:
@@ -68,9 +67,11 @@ class Stream(Machine):
     @property
     def writable(self) -> int:
         """How many octets `write` would take now. WRITABLE follows after 0, as after a write that was cut short."""
-        if self._closing.is_wanted or self.sender is None:
+        if self._closing.is_wanted:
             return 0
-        n = self.sender.writable if self.state in (states.ESTABLISHED, states.CLOSE_WAIT) else 0
+        n = 0
+        if self.sender is not None and self.state in (states.ESTABLISHED, states.CLOSE_WAIT):
+            n = self.sender.writable
         if not n:
             self._wants_room = True
         return n
@@ -192,7 +193,8 @@ class Stream(Machine):
         state = self.state
         if state == states.ESTABLISHED:
             self.was_opened = True
-            self._change(OPENED)
+            self._change(OPENED | WRITABLE if self._wants_room else OPENED)
+            self._wants_room = False
         elif state in (states.CLOSE_WAIT, states.CLOSING):
             self._change(ENDED)
         elif state == states.TIME_WAIT:

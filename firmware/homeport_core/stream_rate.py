@@ -8,6 +8,7 @@ _RTO_MIN_MS = const(300)
 _RTO_MIN_EARLY_MS = const(500)  # until the peer's habit of delaying acknowledgments shows
 _EARLY_SAMPLES = const(8)
 _RTO_MAX_MS = const(16000)
+_BACKOFFS_MAX = const(10)
 _VARIANCE_MIN_MS = const(50)
 _TAIL_MS = const(50)
 _LEAST_KEPT_MS = const(10000)  # the shortest round trip is forgotten after one to two of these
@@ -60,13 +61,15 @@ class RoundTrip:
 
     @property
     def timeout_ms(self) -> int:
-        """How long to wait for an acknowledgment, doubled with every vain wait."""
+        """How long to wait for an acknowledgment, half as long again after every vain wait."""
         if self.smooth < 0:
             base = _RTO_FIRST_MS
         else:
             least = _RTO_MIN_MS if self._samples >= _EARLY_SAMPLES else _RTO_MIN_EARLY_MS
             base = max(self.smooth + max(4 * self._variance, _VARIANCE_MIN_MS), least)
-        return min(base << self._backoff, _RTO_MAX_MS)
+        for _ in range(self._backoff):
+            base += base // 2
+        return min(base, _RTO_MAX_MS)
 
     @property
     def tail_ms(self) -> int:
@@ -75,7 +78,7 @@ class RoundTrip:
 
     def back_off(self) -> None:
         """A wait was in vain."""
-        if self._backoff < 6:
+        if self._backoff < _BACKOFFS_MAX:
             self._backoff += 1
 
 

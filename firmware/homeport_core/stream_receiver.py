@@ -250,7 +250,10 @@ class Receiver:
         self._offset = 0
         self._memory.drop(slot)
         self._read += 1
-        self._reopen()
+        if self._wsrf:
+            self._reopen()
+        else:
+            self.wants_ack = True
 
     def _reopen(self) -> None:
         """Say that there is room again, when the peer was told that there is next to none, and until it shows."""

@@ -358,7 +358,7 @@ class Sender:
 
     @property
     def deadline_ms(self) -> int:
-        """When `timeout` or `pick` is due; -1 for never."""
+        """When `timeout` is due, and `pick` to be asked again; -1 for never."""
         deadline = self.pacer.wait_until_ms
         if self._reorder_at_ms >= 0:
             deadline = _sooner(deadline, self._reorder_at_ms)
@@ -373,6 +373,7 @@ class Sender:
 
     def timeout(self, now_ms: int) -> None:
         """Do what is due: judge again, probe the tail or the window, or take all on the way for lost."""
+        self.pacer.wait_until_ms = -1
         if self._reorder_at_ms >= 0 and ticks.diff(now_ms, self._reorder_at_ms) >= 0:
             self._judge(now_ms, False)
         if self.una < self.next and not self.reliable:
@@ -434,7 +435,7 @@ class Sender:
 
     def probe(self) -> None:
         """Have the segment that was acknowledged last sent once more: the peer answers with its window."""
-        self._owes_probe = self.can_probe
+        self._owes_probe = self.can_probe and not self.reliable
 
     def restart(self, now_ms: int) -> None:
         """Another path: learn it anew, and send all that is on the way again."""

@@ -100,6 +100,7 @@ class Streams(Outgoing):
             raise FullError("all streams of the connection are in use", self._limits.streams)
         self._held += 1
         stream = self._make(now_ms, self._new_tag(now_ms), self._new_id())
+        stream.rely(self._reliable)
         stream.begin(now_ms, memory)
         return stream
 
