@@ -265,6 +265,43 @@ async def test_whoever_waits_for_the_link_is_told_each_time_that_it_is_there(lin
         assert [await opened.get(), await opened.get()] == [True, True]
 
 
+async def test_a_link_that_answers_survives_a_check(link, server):
+    pinged = asyncio.Event()
+
+    async def answer(peer, message):
+        if isinstance(message, messages.Ping):
+            peer.send(messages.Pong(message.id))
+            pinged.set()
+        else:
+            await server.answer(peer, message)
+
+    server.on_message = answer
+    link.check()
+    await link.hello()
+    for _ in range(2):
+        pinged.clear()
+        link.check()
+        link.check()
+        async with asyncio.timeout(10):
+            await pinged.wait()
+        await introduce(link)
+    assert server.connections == 1
+
+
+async def test_a_link_that_does_not_answer_a_check_is_made_again(link, server, monkeypatch):
+    async def be_silent(peer, message):
+        pass
+
+    monkeypatch.setattr(websocket, "CHECK_TIMEOUT_S", 0.05)
+    server.on_message = be_silent
+    await link.hello()
+    server.arrived.clear()
+    link.check()
+    async with asyncio.timeout(10):
+        await server.arrived.wait()
+    assert server.connections == 2
+
+
 async def test_a_small_message_does_not_wait_for_others(link):
     await link.hello()
     sock = link._socket._writer.get_extra_info("socket")

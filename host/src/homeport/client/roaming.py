@@ -68,6 +68,13 @@ class Roaming:
         ask = frames.rendezvous(session.opening.cp, session.opening.sp, 0, endpoint)
         self._start(self._run_crowd(Crowd(self._hub, session, ask, endpoint, lambda: _needs_no_path(session))))
 
+    def link_opened(self) -> None:
+        """The link to the basestation is there, perhaps again: who goes through it proves itself to it first."""
+        for session in list(self._sessions):
+            if session.path is not None and session.path.kind is PathKind.TLS:
+                session.moved(now_ms())
+                self._hub.flush(session)
+
     async def _run_crowd(self, crowd: Crowd) -> None:
         async with self._crowd_turn:
             await crowd.run()
@@ -90,6 +97,8 @@ class Roaming:
         self._sessions[session] = (to, host)
         if known is not None and known[0] == to and known[1] != host:
             self._surroundings.forget()
+            if session.opening.searching is not None:
+                self._link().check()
             session.moved(now_ms())
             self._hub.flush(session)
 

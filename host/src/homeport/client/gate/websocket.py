@@ -29,6 +29,7 @@ from homeport.errors import GateError, MalformedError
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 15  # the server needs up to 10 s to find that a device does not answer
 PING_PERIOD_S = 30
+CHECK_TIMEOUT_S = 2
 QUEUE_MAX = 256 * messages.DATAGRAM_MAX  # bytes that wait to be sent; of more, datagrams are lost, as in any queue
 _READ_MAX = 64 * 1024
 
@@ -54,6 +55,7 @@ class WebSocket:
         self._asked: dict[int, asyncio.Future[Answer | messages.Pong]] = {}
         self._error = GateError("the basestation closed the connection", "closed")
         self._tasks: list[asyncio.Task[None]] = []
+        self._checking: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, profile: Profile, ids: itertools.count[int], on_datagrams: OnDatagrams) -> WebSocket:
@@ -110,9 +112,15 @@ class WebSocket:
         self._queue_len += len(frame)
         return True
 
+    def check(self) -> None:
+        """End it unless it answers soon."""
+        if self.alive and self._checking is None:
+            self._checking = asyncio.create_task(self._check())
+
     async def close(self) -> None:
         """Say good-bye and close."""
-        for task in self._tasks:
+        tasks = [*self._tasks, *([] if self._checking is None else [self._checking])]
+        for task in tasks:
             task.cancel()
         if self.alive:
             with contextlib.suppress(OSError):
@@ -120,7 +128,7 @@ class WebSocket:
                 self._writer.write(self._protocol.send(CloseConnection(code=1000)))
             self._end(None)
         with contextlib.suppress(OSError, asyncio.CancelledError):
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             async with asyncio.timeout(1):
                 await self._writer.wait_closed()
 
@@ -222,6 +230,16 @@ class WebSocket:
             except GateError as error:
                 self._end(error)
                 return
+
+    async def _check(self) -> None:
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                await self.ask(messages.Ping(next(self._ids)))
+        except (TimeoutError, GateError):
+            self._end(GateError(f"the connection to the basestation at {self._where} is dead", "closed"))
+            self._writer.transport.abort()
+        finally:
+            self._checking = None
 
     def _end(self, error: GateError | None) -> None:
         if not self.alive:
