@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 CORE_MAY = {"homeport_core", "struct", "collections", "micropython", "sys"}
-CORE_BACKENDS_MAY = {"cryptolib", "hashlib", "hmac", "cryptography"}
+CORE_BACKENDS_MAY = {"cryptolib", "hashlib", "hmac", "cryptography", "zlib"}
 
 IMPURE = {
     "asyncio", "http", "httpx", "logging", "machine", "network", "OpenSSL", "os", "prometheus_client", "random",

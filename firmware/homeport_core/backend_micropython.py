@@ -53,3 +53,11 @@ def ct_equal(a: bytes | bytearray | memoryview, b: bytes | bytearray | memoryvie
     for i in range(len(a)):
         difference |= a[i] ^ b[i]
     return difference == 0
+
+
+def octet_sum(buf: bytes | bytearray, end: int) -> int:
+    """Sum of the octets before `end`, modulo 2**16."""
+    total = 0
+    for i in range(end):
+        total += buf[i]
+    return total & 0xFFFF

@@ -10,9 +10,9 @@ from homeport_core.packet import Context, Packet
 from homeport_core.spec import SUITE_AES, SUITE_NULL
 
 if MICROPYTHON:
-    from homeport_core.backend_micropython import Mac, ct_equal, decrypt_in_place, encrypt_in_place
+    from homeport_core.backend_micropython import Mac, ct_equal, decrypt_in_place, encrypt_in_place, octet_sum
 else:
-    from homeport_core.backend_cpython import Mac, ct_equal, decrypt_in_place, encrypt_in_place
+    from homeport_core.backend_cpython import Mac, ct_equal, decrypt_in_place, encrypt_in_place, octet_sum
 
 __all__ = [
     "AesContext",
@@ -148,7 +148,7 @@ class NullContext(Context):
         pad = end - start - size
         for i in range(end - pad, end):
             buf[i] = pad
-        total = _sum(buf, end)
+        total = octet_sum(buf, end)
         buf[end] = total >> 8
         buf[end + 1] = total & 0xFF
 
@@ -158,7 +158,7 @@ class NullContext(Context):
         end = packet.n - _SUM_LEN
         if off < 0 or buf[off] << 8 | buf[off + 1] != SUITE_NULL or end - off - _CODE_LEN < 1:
             raise AuthError("not under the null suite")
-        if buf[end] << 8 | buf[end + 1] != _sum(buf, end):
+        if buf[end] << 8 | buf[end + 1] != octet_sum(buf, end):
             raise AuthError("sum")
 
     def decrypt_in_place(self, packet: Packet) -> tuple[int, int]:
@@ -170,11 +170,3 @@ class NullContext(Context):
         if pad > end - start:
             raise AuthError("padding")
         return start, end - pad - start
-
-
-def _sum(buf: bytes | bytearray, end: int) -> int:
-    """Sum of the octets before `end`, modulo 2**16."""
-    total = 0
-    for i in range(end):
-        total += buf[i]
-    return total & 0xFFFF
