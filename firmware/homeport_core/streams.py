@@ -55,9 +55,11 @@ class Streams(Outgoing):
     ) -> None:
         """`rng(n)` gives random octets. `admit()` says whether a stream the peer opens may have a slot (None: always).
 
-        `pool` gives streams their memory; a board shares one `FixedPool` among its connections.
+        `pool` gives streams their memory; a board shares one `FixedPool` among its connections. `when_over(now_ms,
+        stream)`, where the owner sets it, is called for each stream that is over and forgotten.
         """
         super().__init__()
+        self.when_over: Callable[[int, Stream], None] | None = None
         self.counters = [0] * COUNTERS
         self._limits = limits
         self._is_initiator = initiator
@@ -277,6 +279,8 @@ class Streams(Outgoing):
             self._graves.remove(stream)
         if self._streams.get(stream.tag) is stream:
             del self._streams[stream.tag]
+            if self.when_over:
+                self.when_over(now_ms, stream)
             if self._is_initiator:
                 self._rested[stream.tag] = ticks.add(now_ms, _TAG_REST_MS)
 

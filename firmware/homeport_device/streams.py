@@ -12,7 +12,6 @@ from homeport_core import ticks
 from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import ConfigError
 from homeport_core.spec import PL_SACK, PL_WINDOW, PT_DATA
-from homeport_core.stream import ABORTED, CLOSED
 from homeport_core.stream_wire import NEWS, OLD
 from homeport_core.streams import FixedPool, GrowingPool, StreamLimits, Streams
 
@@ -40,10 +39,15 @@ class Entry:
         self.connection = connection
         self.taken = 0
         self.streams = Streams(rng, limits, False, self.admits, self)
+        self.streams.when_over = self.report
 
     def admits(self) -> bool:
         """Whether the client may have one more stream."""
         return self._tags.admits(self.connection)
+
+    def report(self, now_ms: int, stream: object) -> None:
+        """A stream is over."""
+        self._tags.report(now_ms, self.connection, stream)
 
     def take(self) -> object:
         """Memory for one more stream, or None."""
@@ -115,6 +119,8 @@ class StreamTags:
         if entry is not None:
             entry.streams.fail_all()
             self._tell(now_ms, entry)
+            while entry.streams.poll(now_ms):
+                pass  # what is over is forgotten; nobody is there to send to
             self._entries.remove(entry)
 
     @property
@@ -154,6 +160,10 @@ class StreamTags:
                 of_client += entry.taken
         return total < self._slots and of_client < self._per_client
 
+    def report(self, now_ms: int, connection: object, stream: object) -> None:
+        """A stream is over."""
+        self._stack.reports.stream_closed(now_ms, connection, stream, self._stack.attach)
+
     # Steps
 
     def _find(self, connection: object) -> Entry | None:
@@ -176,9 +186,6 @@ class StreamTags:
         stream = entry.streams.next_changed()
         while stream is not None:
             changes = stream.take_changes()
-            if changes & (CLOSED | ABORTED):
-                stack = self._stack
-                stack.reports.stream_closed(now_ms, entry.connection, stream, stack.attach)
             self._services.changed(now_ms, entry.connection, stream, changes)
             stream = entry.streams.next_changed()
 

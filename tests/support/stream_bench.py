@@ -97,7 +97,7 @@ class Peer:
         self.source = source
         self.keys = AesContext(material, True)
         limits = dict({"streams": 64, "send_window": 16, "receive_window": 16}, **limits)
-        self.streams = Streams(Rng(), StreamLimits(**limits), True)
+        self.streams = Streams(bench.client_rng, StreamLimits(**limits), True)
         self.lost = None  # a function of (to device, packet) that says which packets never arrive
         self._writer = PacketWriter(bytearray(66000))
         self._count = 0
@@ -137,6 +137,7 @@ class StreamBench(Bench):
         self.services = Services(self.app)
         offer(self.services)
         self.services.start(self.stack)
+        self.client_rng = Rng()
         self.peers = []
 
     def peer(self, **arguments):
