@@ -77,7 +77,7 @@ class Device:
         self.icon = icon
         self.interface = interface
         self.queries = Queries()
-        clear_admin = config.legacy_local or not config.pairing_key
+        clear_admin = config.legacy_local or not config.label_secret
         self.acl = Acl(AclFile(config.state_dir + "/acl.bin"), permissions, config.users, config.tokens, clear_admin)
         self.stack = None
         self.services = None  # what streams are for, once a service was declared
@@ -200,7 +200,7 @@ class Device:
 
     def psk_for(self, key_id: bytes, client_id: bytes, fingerprint: bytes | None) -> tuple | None:
         """Key and proved fingerprint of a local PSK connection."""
-        return self.acl.psk_for(key_id, fingerprint, self.config.pairing_key or None, self.config.reference_psk)
+        return self.acl.psk_for(key_id, fingerprint, self.config.label_secret or None, self.config.reference_psk)
 
     def key_of(self, connection: object) -> tuple | None:
         """Id and key of the end-to-end key of the connection's user."""

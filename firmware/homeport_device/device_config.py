@@ -13,12 +13,13 @@ class DeviceConfig(Config):
     # Slots in the list of users, and whether it keeps push tokens (256 octets a user more).
     users = 32
     tokens = False
-    # The key that PSK connections for pairing use, 16 octets, as on the device's label; none is offered without.
-    pairing_key = b""
-    # With a pairing key, whether owners may administer over clear local connections all the same, as old clients
+    # The secret on the device's label, 16 octets, that keys local connections for pairing; without one pairing is clear
+    # and there are no end-to-end keys.
+    label_secret = b""
+    # With a label's secret, whether owners may administer over clear local connections all the same, as old clients
     # do; without one there is no other local way, and they may (core 14 row 13).
     legacy_local = False
-    # Give the pairing key out at any time and believe claimed fingerprints, for tests (application 1.10).
+    # Give the label's secret out at any time and believe claimed fingerprints, for tests (application 1.10).
     reference_psk = False
     show_interface = False
 

@@ -1,8 +1,9 @@
 """Where a device gets its settings: command line, environment, file (in this order of precedence).
 
-Every plain setting of `DeviceConfig` is an option of the same name: `--local-psk off` sets `local_psk`. The key may
-come from HOMEPORT_DEVICE_KEY or `--key-file`, so that it need not be seen in a list of processes. Boards have no
-command line; there `load_config({"device_id": …})` in main.py says it all. Not kept in memory once read.
+Every plain setting of `DeviceConfig` is an option of the same name: `--local-psk off` sets `local_psk`. Secrets may
+come from HOMEPORT_DEVICE_KEY and HOMEPORT_LABEL_SECRET or from files, so that they need not be seen in a list of
+processes; their digits may be grouped by blanks, "-" or ":". Boards have no command line; there `load_config({"device_id":
+…})` in main.py says it all. Not kept in memory once read.
 """
 
 import json
@@ -13,7 +14,9 @@ from homeport_core.errors import ConfigError
 
 from homeport_device.device_config import DeviceConfig, parse_address
 
-KEY_VARIABLE = "HOMEPORT_DEVICE_KEY"
+# Environment variables that hold secrets, by setting. Each setting also has an option for a file: `--key-file`.
+SECRETS = {"key": "HOMEPORT_DEVICE_KEY", "label_secret": "HOMEPORT_LABEL_SECRET"}
+_FILES = {"key_file": "key", "label_secret_file": "label_secret"}
 _SHORT = {"id": "device_id", "state": "state_dir"}
 _SWITCHES = {"on": True, "off": False}
 
@@ -21,6 +24,8 @@ HELP = """options:
   --id ID                  the device's id, which is also its name in DNS (required)
   --key HEX                32 hex digits shared with the basestation; or HOMEPORT_DEVICE_KEY, or:
   --key-file FILE          a file that holds the key
+  --label-secret HEX       32 hex digits on the device's label, for pairing; or HOMEPORT_LABEL_SECRET, or:
+  --label-secret-file FILE a file that holds them
   --controller HOST:PORT   the basestation's controller (may be repeated); without it the id is looked up
   --local-port N           UDP port on the local network (5570; 0 takes a free one)
   --state DIR              where the list of users is kept (./state)
@@ -41,22 +46,22 @@ def load_config(settings: dict | None = None) -> DeviceConfig:
         print("  " + " ".join("--" + name.replace("_", "-") for name in _names() if _is_switch(name)))
         sys.exit(0)
     try:
-        return read_config(arguments, os.getenv(KEY_VARIABLE) if hasattr(os, "getenv") else None, settings)
+        return read_config(arguments, _environment(), settings)
     except ConfigError as error:
         print("error:", error)
         sys.exit(2)
 
 
-def read_config(arguments: list, key: str | None = None, settings: dict | None = None) -> DeviceConfig:
-    """`load_config` without a process around it: `key` is the environment's. Raises ConfigError."""
+def read_config(arguments: list, environment: dict | None = None, settings: dict | None = None) -> DeviceConfig:
+    """`load_config` without a process around it: `environment` holds secrets, by setting. Raises ConfigError."""
     given = _parse(arguments)
     values = dict(settings or {})
     if "config" in given:
         values.update(_read_json(given.pop("config")))
-    if key:
-        values["key"] = key
-    if "key_file" in given:
-        values["key"] = _read_text(given.pop("key_file")).strip()
+    values.update(environment or {})
+    for option, name in _FILES.items():
+        if option in given:
+            values[name] = _read_text(given.pop(option)).strip()
     values.update(given)
     values.update(_controllers(values.pop("controller", ())))
     if values.get("show_interface"):
@@ -65,6 +70,16 @@ def read_config(arguments: list, key: str | None = None, settings: dict | None =
         raise ConfigError("the device needs an id: --id ID")
     settings = {name: _convert(name, value) for name, value in values.items()}
     return DeviceConfig(settings.pop("device_id"), settings.pop("key", b""), **settings)
+
+
+def _environment() -> dict:
+    """The secrets that the environment holds."""
+    found = {}
+    if hasattr(os, "getenv"):
+        for name, variable in SECRETS.items():
+            if os.getenv(variable):
+                found[name] = os.getenv(variable)
+    return found
 
 
 def _names() -> list:
@@ -87,7 +102,7 @@ def _parse(arguments: list) -> dict:
         if word == "--interface":
             given["show_interface"] = True
             continue
-        if not word.startswith("--") or not (name in ("controller", "config", "key_file") or _is_setting(name)):
+        if not word.startswith("--") or not (name in ("controller", "config") or name in _FILES or _is_setting(name)):
             raise ConfigError("no such option: " + word + " (see --help)")
         if at == len(arguments):
             raise ConfigError("option " + word + " needs a value")
@@ -143,6 +158,8 @@ def _convert(name: str, value: object) -> object:
     wanted = getattr(DeviceConfig, name)
     option = name.replace("_", "-")
     if isinstance(wanted, bytes) and isinstance(value, str):
+        for separator in " -:":
+            value = value.replace(separator, "")
         try:
             value = bytes.fromhex(value)
         except ValueError:

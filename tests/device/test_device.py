@@ -275,8 +275,8 @@ class LocalAdministration(unittest.TestCase):
     def test_a_pairing_secret_ends_it_in_the_clear_unless_asked_for(self):
         for settings, allowed in (
             ({}, True),
-            ({"pairing_key": bytes(range(16))}, False),
-            ({"pairing_key": bytes(range(16)), "legacy_local": True}, True),
+            ({"label_secret": bytes(range(16))}, False),
+            ({"label_secret": bytes(range(16)), "legacy_local": True}, True),
         ):
             with self.subTest(settings=settings):
                 acl = Device(DeviceConfig("dev", **settings)).acl

@@ -32,9 +32,29 @@ class CommandLine(unittest.TestCase):
 
     def test_the_command_line_wins_over_environment_and_application(self):
         other = "ff" * 16
-        self.assertEqual(read_config(["--id", "a", "--key", KEY], other, {"key": b"x" * 16}).key, bytes.fromhex(KEY))
-        self.assertEqual(read_config(["--id", "a"], other, {"key": b"x" * 16}).key, bytes.fromhex(other))
+        self.assertEqual(
+            read_config(["--id", "a", "--key", KEY], {"key": other}, {"key": b"x" * 16}).key, bytes.fromhex(KEY)
+        )
+        self.assertEqual(read_config(["--id", "a"], {"key": other}, {"key": b"x" * 16}).key, bytes.fromhex(other))
         self.assertEqual(read_config(["--id", "a"], None, {"key": b"x" * 16}).key, b"x" * 16)
+
+    def test_the_labels_secret_comes_grouped_as_on_the_label_from_anywhere(self):
+        grouped = "0001 0203-0405:0607 0809 0a0b 0c0d 0e0f"
+        for config in (
+            read_config(["--id", "a", "--label-secret", grouped]),
+            read_config(["--id", "a"], {"label_secret": grouped}),
+        ):
+            self.assertEqual(config.label_secret, bytes(range(16)))
+
+    def test_secrets_may_be_in_files(self):
+        for option, name in (("--key-file", "key"), ("--label-secret-file", "label_secret")):
+            with open(FILE, "w") as file:
+                file.write(KEY + "\n")
+            try:
+                config = read_config(["--id", "a", option, FILE])
+            finally:
+                os.remove(FILE)
+            self.assertEqual(getattr(config, name), bytes.fromhex(KEY))
 
     def test_the_interface_needs_no_id(self):
         self.assertTrue(read_config(["--interface"]).show_interface)

@@ -15,7 +15,7 @@ def target(tmp_path_factory):
     ports = Ports()
     where = ["--controller", f"127.0.0.1:{ports.controller}", "--local-port", ports.local]
     state = tmp_path_factory.mktemp("state")
-    options = ["--local-psk", "on", "--pairing-key", LABEL.hex()]
+    options = ["--local-psk", "on", "--label-secret", LABEL.hex()]
     with running(
         "sim", "heat_pump", "--id", "demo", *where, "--state", state, "--", *options,
         until="ready", HOMEPORT_DEVICE_KEY=KEY,

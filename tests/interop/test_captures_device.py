@@ -164,7 +164,7 @@ def tunnel_echo(tmp_path):
 
 
 def tunnel_with_psk(tmp_path):
-    device = tunnel(tmp_path, True, pairing_key=bytes(16), reference_psk=True)
+    device = tunnel(tmp_path, True, label_secret=bytes(16), reference_psk=True)
     device.connection_allowed = lambda connection: True  # the reference does not ask for PSK connections
     device.acl.set_psk(device.acl.find(FINGERPRINT), bytes(range(0x10, 0x20)), KEY)
     return device

@@ -22,6 +22,7 @@ from homeport.client.acl import (
     User,
 )
 from homeport.client.device import Device
+from homeport.client.pairing import remove_user
 from homeport.fingerprint import format_fingerprint, parse_fingerprint
 
 T = TypeVar("T")
@@ -81,7 +82,7 @@ def add(
 def remove(ctx: typer.Context, fingerprint: Fingerprint) -> None:
     """Remove a user."""
     key = parse_fingerprint(fingerprint)
-    _run(ctx, lambda device: device.remove_user(key))
+    _run(ctx, lambda device: remove_user(device, key))
     emit(ctx, {"removed": format_fingerprint(key)}, [f"removed {format_fingerprint(key)}"])
 
 

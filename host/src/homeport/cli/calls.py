@@ -11,9 +11,10 @@ import typer
 from homeport_core.spec import PORT_LOCAL
 
 from homeport import wire
-from homeport.cli.connecting import TIMEOUT_S, Path, PathOption, Target, TimeLimit, with_device
-from homeport.cli.context import Settings, settings_of
+from homeport.cli.connecting import TIMEOUT_S, Path, PathOption, Target, TimeLimit, with_client, with_device
+from homeport.cli.context import LABEL_VARIABLE, Settings, ask_label_secret, settings_of
 from homeport.cli.output import emit, value_lines
+from homeport.client import pairing as pairings
 from homeport.client.acl import PERMISSION_ADMIN, User
 from homeport.client.client import parse_target
 from homeport.client.device import Device
@@ -53,22 +54,44 @@ def pair(
     user_name: Annotated[
         str | None, typer.Option(metavar="TEXT", help="What the device calls this client; default: the profile's name.")
     ] = None,
+    label_secret: Annotated[
+        bool,
+        typer.Option(
+            "--label-secret",
+            help=f"Use the secret on the device's label: ${LABEL_VARIABLE}, or ask on the terminal.",
+        ),
+    ] = False,
+    label_secret_file: Annotated[
+        FilePath | None, typer.Option(metavar="FILE", help="The same, with the secret in a file.")
+    ] = None,
     timeout_s: TimeLimit = TIMEOUT_S,
 ) -> None:
-    """Pair with a device on the local network, while it is open for pairing. The first to pair is its owner."""
+    """Pair with a device on the local network, while it is open for pairing. The first to pair is its owner.
+
+    By the secret on its label, client and device agree on an end-to-end key, which the basestation never sees.
+    """
     name = user_name if user_name is not None else settings_of(ctx).profile_name()
-
-    async def work(open_device: Device) -> tuple[bool, User, bool]:
-        info = await open_device.call("get_public_device_info")
-        known = bool(info["is_current_user_paired"])
-        return known, await open_device.pair(name), open_device.is_private
-
-    (known, user, encrypted), _ = with_device(ctx, device, work, PathOption.LOCAL, timeout_s)
+    label = ask_label_secret(label_secret_file) if label_secret or label_secret_file else None
+    pairing = with_client(ctx, device, lambda client: pairings.pair(client, device, name, label), timeout_s)
+    user = pairing.user
     role = "owner" if user.permissions & PERMISSION_ADMIN else "guest"
-    document = {"paired": True, "already_paired": known, "role": role, "encrypted": encrypted, **user_document(user)}
-    secrecy = "encrypted" if encrypted else "in clear on the local network"
-    done = "was paired already" if known else "paired"
-    emit(ctx, document, [f"{device}: {done} as {role} {printable(user.name)!r} ({secrecy})"])
+    document = {
+        "paired": True,
+        "already_paired": pairing.was_known,
+        "role": role,
+        "encrypted": pairing.encrypted,
+        "end_to_end": pairing.end_to_end,
+        "reason": pairing.reason,
+        **user_document(user),
+    }
+    secrecy = "encrypted" if pairing.encrypted else "in clear on the local network"
+    done = "was paired already" if pairing.was_known else "paired"
+    keyed = "yes" if pairing.end_to_end else "no"
+    lines = [
+        f"{device}: {done} as {role} {printable(user.name)!r} ({secrecy})",
+        f"end-to-end: {keyed} ({pairing.reason})",
+    ]
+    emit(ctx, document, lines)
 
 
 def call(

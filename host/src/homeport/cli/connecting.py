@@ -37,6 +37,23 @@ TimeLimit = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.
 ConnectLimit = Annotated[float, typer.Option("--timeout", metavar="SECONDS", min=0.1, max=3600, help="For connecting.")]
 
 
+def with_client(
+    ctx: typer.Context, target: str, action: Callable[[Client], Awaitable[T]], timeout_s: float = TIMEOUT_S
+) -> T:
+    """Do `action` with a client of the chosen profile; raise what it raises, Timeout (which names `target`)."""
+    settings = settings_of(ctx)
+    profile = settings.open_profile()
+
+    async def work() -> T:
+        try:
+            async with asyncio.timeout(timeout_s), Client(profile, settings.home) as client:
+                return await action(client)
+        except TimeoutError as error:
+            raise Timeout(f"{target[:80]}: no answer within {timeout_s:g} s") from error
+
+    return asyncio.run(work())
+
+
 def with_device(
     ctx: typer.Context,
     target: str,
@@ -49,19 +66,10 @@ def with_device(
 
     Returns the action's result and how many milliseconds it took, connecting included.
     """
-    settings = settings_of(ctx)
-    profile = settings.open_profile()
 
-    async def work() -> tuple[T, int]:
+    async def work(client: Client) -> tuple[T, int]:
         started = time.monotonic()
-        try:
-            async with (
-                asyncio.timeout(timeout_s),
-                Client(profile, settings.home) as client,
-                await client.connect(target, path.value, interface=interface) as device,
-            ):
-                return await action(device), round((time.monotonic() - started) * 1000)
-        except TimeoutError as error:
-            raise Timeout(f"{target[:80]}: no answer within {timeout_s:g} s") from error
+        async with await client.connect(target, path.value, interface=interface) as device:
+            return await action(device), round((time.monotonic() - started) * 1000)
 
-    return asyncio.run(work())
+    return with_client(ctx, target, work, timeout_s)

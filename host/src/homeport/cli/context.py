@@ -5,17 +5,21 @@ from __future__ import annotations
 import getpass
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import typer
 
 from homeport.client.home import client_home
+from homeport.client.keys import Psk
 from homeport.client.profile import Profile, list_profiles
 from homeport.errors import ConfigError
+from homeport.files import read_bounded
 
 PASSWORD_VARIABLE = "HOMEPORT_PASSWORD"
 PROFILE_VARIABLE = "HOMEPORT_PROFILE"
+LABEL_VARIABLE = "HOMEPORT_LABEL_SECRET"
+_SECRET_FILE_MAX_LEN = 256
 
 
 @dataclass
@@ -25,6 +29,7 @@ class Settings:
     home: Path = field(default_factory=client_home)
     profile: str | None = None
     json: bool = False
+    require_end_to_end: bool = False
 
     def profile_name(self) -> str:
         """Return the profile to use: the one chosen, else the only one there is; raise ConfigError."""
@@ -41,7 +46,8 @@ class Settings:
     def open_profile(self) -> Profile:
         """Open the profile to use, asking for its password if it has one; raise ConfigError or StorageError."""
         name = self.profile_name()
-        return Profile.load(self.home, name, lambda: ask_password(f"Password of profile {name}: "))
+        profile = Profile.load(self.home, name, lambda: ask_password(f"Password of profile {name}: "))
+        return replace(profile, require_end_to_end=True) if self.require_end_to_end else profile
 
 
 def settings_of(ctx: typer.Context) -> Settings:
@@ -61,3 +67,18 @@ def ask_password(prompt: str, confirm: bool = False) -> str:
     if confirm and getpass.getpass("The same again: ") != password:
         raise ConfigError("the two passwords differ: nothing was created")
     return password
+
+
+def ask_label_secret(file: Path | None = None) -> Psk:
+    """Return the secret on a device's label: from `file`, else from $HOMEPORT_LABEL_SECRET or the terminal.
+
+    Raises ConfigError, StorageError.
+    """
+    if file is not None:
+        return Psk.of_label(read_bounded(file, _SECRET_FILE_MAX_LEN).decode("ascii", "replace"))
+    text = os.environ.get(LABEL_VARIABLE)
+    if not text:
+        if not sys.stdin.isatty():
+            raise ConfigError(f"the label's secret is needed: run in a terminal, or set {LABEL_VARIABLE}")
+        text = getpass.getpass("Secret on the device's label: ")
+    return Psk.of_label(text)

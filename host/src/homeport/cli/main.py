@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import homeport
-from homeport.cli import acl, calls, netcheck, profile, sim, stream, tunnel
+from homeport.cli import acl, calls, keys, netcheck, profile, sim, stream, tunnel
 from homeport.cli.context import Settings
 from homeport.cli.output import EXIT_CODE_HELP
 from homeport.cli.root import RootGroup
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 app.add_typer(profile.app, name="profile")
 app.add_typer(acl.app, name="acl")
+app.add_typer(keys.app, name="key")
 app.command()(calls.discover)
 app.command()(calls.pair)
 app.command()(calls.call)
@@ -58,7 +59,11 @@ def global_options(
         str | None, typer.Option("--profile", metavar="NAME", help="The profile to use, if there are several.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Answer with one JSON object; errors too, on stderr.")] = False,
+    require_end_to_end: Annotated[
+        bool,
+        typer.Option("--require-end-to-end", help="Refuse connections that the basestation, or anybody, could read."),
+    ] = False,
     version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True)] = False,
 ) -> None:
     """Options that every command takes, before or after its name."""
-    ctx.obj = Settings(client_home(home), profile_name, json)
+    ctx.obj = Settings(client_home(home), profile_name, json, require_end_to_end)

@@ -37,15 +37,16 @@ def create(
         typer.Option(metavar="FINGERPRINT", help="The gate's fingerprint, as 'homeport basestation init' prints it."),
     ] = None,
     key_bits: Annotated[int, typer.Option(help="Size of the RSA key.")] = MIN_KEY_BITS,
-    require_end_to_end: Annotated[
-        bool, typer.Option("--require-end-to-end", help="Refuse connections that the basestation could read.")
-    ] = False,
 ) -> None:
-    """Create a profile: an RSA key and a self-signed certificate."""
+    """Create a profile: an RSA key and a self-signed certificate.
+
+    With --require-end-to-end it is required of all connections of this profile.
+    """
     check_name(name)
     password = None if no_password else ask_password(f"Password for profile {name}: ", confirm=True)
-    home = settings_of(ctx).home
-    Profile.create(home, name, password, basestation, pin, key_bits, require_end_to_end)
+    settings = settings_of(ctx)
+    home = settings.home
+    Profile.create(home, name, password, basestation, pin, key_bits, settings.require_end_to_end)
     summary = describe_profile(home, name)
     emit(ctx, _document(summary), [f"created profile {name}", *_lines(summary)])
 

@@ -17,7 +17,7 @@ from homeport.cli.output import MAX_TEXT_LEN, ExitCode, print_error, report_erro
 from homeport.errors import HomeportError
 from homeport.wire import printable
 
-_FLAGS = ("--json",)
+_FLAGS = ("--json", "--require-end-to-end")
 _OPTIONS = ("--home", "--profile")
 TRACEBACK_VARIABLE = "HOMEPORT_TRACEBACK"
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from homeport_core.spec import AER_NO_ACCESS
 
+from homeport.client.keys import Psk
 from homeport.errors import ConfigError, MalformedError, NotPaired, RefusedError
 
 PERMISSION_LOCAL = 0x80000000
@@ -24,6 +25,7 @@ _STATUS_TEXTS = {
     3: "the device could not save its list of users",
     4: "the device could not save its list of users",
     STATUS_USER_EXISTS: "the device has this user already",
+    6: "the device has a key of this id already",
 }
 _MAX_USERS = 1_000  # no device has so many; a device that never ends its list must not hold us
 
@@ -89,6 +91,15 @@ class AclCalls:
                     "'homeport acl DEVICE settings --pairing on'",
                 ) from error
         return _user(reply, STATUS_USER_EXISTS)
+
+    async def pair_with_key(self, name: str, psk: Psk) -> User:
+        """Enter ourselves into the list with an end-to-end key, over a connection keyed by the device's label."""
+        return _user(await self.call("pair_with_key.json", name=name, key_id=psk.key_id, key=psk.key))
+
+    async def set_my_key(self, psk: Psk | None) -> None:
+        """Replace our end-to-end key, or take it away, over a connection that uses it."""
+        key_id, key = (psk.key_id, psk.key) if psk else (b"", b"")
+        _check_status(await self.call("set_my_key.json", key_id=key_id, key=key))
 
     async def current_user(self) -> User:
         """Our own entry. Raises NotPaired when there is none."""

@@ -145,6 +145,7 @@ class Client:
         else:
             device = await self._remote(device_id, _REMOTE_KINDS[path], require_end_to_end)
         device.interface = interface
+        device.profile = self.profile
         device.connect_ms = now_ms() - started_at_ms
         device.connect_again = lambda: self.connect(
             target, path, interface=interface, psk=psk, require_end_to_end=require_end_to_end
@@ -194,7 +195,8 @@ class Client:
                 "this basestation carries no datagrams over TLS", "protocol", "update it, or leave out --path"
             )
         own = await self._surroundings.find(hello, link.round_trip_s) if direct else NOWHERE
-        answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct)
+        no_udp = own.token is None if direct else kinds == {PathKind.TLS}
+        answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct, no_udp)
         if isinstance(answer, gate_messages.Refused):
             raise notify_error(answer.code, answer.reason)
         introduction = Introduction(
@@ -208,6 +210,7 @@ class Client:
             self._roaming.gather(session, answer.device_global)
         device = await self._open_session(device_id, session, answer.nsi)
         device.nat_type = answer.device_nat
+        device.proxy = link.proxy
         return device
 
     async def _open_session(self, device_id: str, session: Session, nsi: bytes | None = None) -> Device:
@@ -230,6 +233,7 @@ class Client:
         if self._link is None:
             self._link = GateLink(self.profile)
             self._link.on_datagrams = lambda datagrams: self._hub.deliver(datagrams, GATE_ENDPOINT)
+            self._link.on_open = self._roaming.link_opened
             self._hub.carry(GATE_ENDPOINT, self._link.send_datagram)
         return self._link
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from homeport.client.acl import AclCalls
 from homeport.client.network.hub import Hub, now_ms
+from homeport.client.profile import Profile
 from homeport.client.queries.interface import Interface
 from homeport.client.session.events import (
     Answered,
@@ -35,7 +36,9 @@ class Device(AclCalls, StreamCalls):
     def __init__(self, device_id: str, session: Session, hub: Hub, on_closed: Callable[[], None]) -> None:
         self.id = device_id
         self.interface: Interface | None = None
+        self.profile: Profile | None = None  # whose connection it is; set by `Client.connect`
         self.nat_type: int | None = None  # of the device's NAT, when the basestation introduced us (core 2.5)
+        self.proxy: str | None = None  # the HTTP proxy on the way to the basestation that introduced us
         self.connect_ms = 0  # what connecting took, from the call on
         self.elapsed_ms = 0  # what the last request took
         self.on_search: Callable[[], None] = lambda: None  # a direct path is to be looked for again
@@ -141,7 +144,7 @@ class Device(AclCalls, StreamCalls):
             info = {}
         return {"id": self.id, "path": str(self.path), "connect_ms": self.connect_ms,
                 "round_trip_ms": self.elapsed_ms, "encrypted": self.is_private,
-                "end_to_end": self.end_to_end, **info}  # fmt: skip
+                "end_to_end": self.end_to_end, "proxy": self.proxy, **info}  # fmt: skip
 
     async def wait_closed(self) -> HomeportError | None:
         """Wait until the connection has ended; returns why, None when it was closed here."""

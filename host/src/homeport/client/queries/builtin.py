@@ -12,6 +12,8 @@ _FINGERPRINT = Parameter("fingerprint", HEX)
 _PERMISSIONS = Parameter("permissions", UINT32)
 _STATUS = Parameter("status", UINT8)
 _TOKEN = Parameter("fcm_token", RAW)
+_KEY_ID = Parameter("key_id", HEX)
+_KEY = Parameter("key", HEX)
 _DEFAULT_PERMISSIONS = Parameter("default_user_permissions_after_pairing", UINT32)
 
 _USER: Fields = (_STATUS, _FINGERPRINT, _NAME, _PERMISSIONS)
@@ -62,5 +64,8 @@ BUILTIN = Interface(
         Query("get_my_fcm_token.json", 11080, (), (_STATUS, _TOKEN)),
         Query("set_user_fcm_token.json", 11085, (_FINGERPRINT, _TOKEN), (_STATUS,)),
         Query("set_my_fcm_token.json", 11090, (_TOKEN,), (_STATUS,)),
+        # Ours: docs/extensions.md, "End-to-end keys".
+        Query("pair_with_key.json", 11200, (_NAME, _KEY_ID, _KEY), _USER),
+        Query("set_my_key.json", 11210, (_KEY_ID, _KEY), (_STATUS,)),
     ]
 )
