@@ -3,6 +3,7 @@ inventory. Small and without timers: a test decides when anything is sent, repea
 
 import random
 
+from homeport.basestation.carrier import seen_endpoint
 from homeport.basestation.devices import DeviceRecord
 from homeport.basestation.gsp.dispatch import Gsp
 from homeport.basestation.gsp.settings import GspSettings
@@ -141,7 +142,7 @@ class Device:
         self.key = key_material(gsp_nonce + self.nonce, gsp_seed + seed)
         payloads = (
             (PL_CAPABILITY, build_capability(self.capabilities, 0xB3C)),
-            (PL_IPX, build_ipx(self.private, endpoint(self.address), self.nat_type)),
+            (PL_IPX, build_ipx(self.private, seen_endpoint(self.address), self.nat_type)),
             (PL_NOTIFY, build_notify(code)),
         )
         return encode(
@@ -163,7 +164,7 @@ class Device:
             plaintext = self.context().open(packet)
         except ProtocolError:
             return []
-        if plaintext[:32] != self.nonce or packet.get(PL_EP) != endpoint(self.address):
+        if plaintext[:32] != self.nonce or packet.get(PL_EP) != seen_endpoint(self.address):
             return []
         return [self.attach_answer(packet.sp, gsp_nonce, plaintext[32:], packet.seq)]
 
