@@ -8,6 +8,8 @@ standard output.
                                                                   {"path", "first_ms", "direct_ms", "last_path"}
                                                                   connects, calls, waits for a direct path, calls again
     {"do": "again", "on": NAME, "direct_ms": N}                   likewise, on an open connection
+    {"do": "flow", "on": NAME, "for_ms": N}                       {"calls", "wrong", "slowest_ms", "paths"}
+                                                                  calls, one after the other
     {"do": "remote", "on": NAME, "enabled": true}                 {"remote"}           the device's master switch
     {"do": "close", "on": NAME}                                   {}
     {"do": "introduce", "device": ID}                             {"nat"}              what the gate says of a device
@@ -83,6 +85,25 @@ class Told:
                 break
             await asyncio.sleep(_POLL_S)
         return measured | {"last_path": (await self.call(query))["path"]}
+
+    async def flow(self, command: dict[str, Any]) -> dict[str, Any]:
+        """Switch a lamp to and fro, a call after the other, for `for_ms`: each path and how it went."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + command["for_ms"] / 1000
+        paths: list[str] = []
+        calls = wrong = slowest_ms = 0
+        while loop.time() < end:
+            started = loop.time()
+            on = calls % 2
+            params = {"light_id": 1, "light_on": on}
+            answer = await self.call({"on": command["on"], "query": "light_write.json", "params": params})
+            calls += 1
+            wrong += answer["result"] != {"light_state": on}
+            slowest_ms = max(slowest_ms, round((loop.time() - started) * 1000))
+            if paths[-1:] != [answer["path"]]:
+                paths.append(answer["path"])
+            await asyncio.sleep(_POLL_S)
+        return {"calls": calls, "wrong": wrong, "slowest_ms": slowest_ms, "paths": paths}
 
     async def remote(self, command: dict[str, Any]) -> dict[str, Any]:
         """Move the master switch."""

@@ -40,3 +40,40 @@ def parts(tmp_path_factory):
         made = Parts(world, tmp_path_factory.mktemp("parts"))
         made.start_basestation()
         yield made
+
+
+@pytest.fixture
+def home(parts):
+    """Make homes with one host each: (home, host)."""
+
+    def make(nat):
+        made = parts.world.home(nat)
+        return made, made.host()
+
+    return make
+
+
+@pytest.fixture
+def device(parts):
+    """Start an attached device in a namespace."""
+
+    def start(host, *options):
+        made = parts.device(host, *options)
+        made.wait_until_attached()
+        return made
+
+    return start
+
+
+@pytest.fixture
+def client(parts):
+    """Start a client in a namespace."""
+    started = []
+
+    def start(host):
+        started.append(parts.client(host))
+        return started[-1]
+
+    yield start
+    for made in started:
+        made.close()

@@ -22,43 +22,6 @@ def source_ports(watched, address):
     }
 
 
-@pytest.fixture
-def home(parts):
-    """Make homes with one host each: (home, host)."""
-
-    def make(nat):
-        made = parts.world.home(nat)
-        return made, made.host()
-
-    return make
-
-
-@pytest.fixture
-def device(parts):
-    """Start an attached device in a namespace."""
-
-    def start(host, *options):
-        made = parts.device(host, *options)
-        made.wait_until_attached()
-        return made
-
-    return start
-
-
-@pytest.fixture
-def client(parts):
-    """Start a client in a namespace."""
-    started = []
-
-    def start(host):
-        started.append(parts.client(host))
-        return started[-1]
-
-    yield start
-    for made in started:
-        made.close()
-
-
 def test_same_lan_is_local_when_asked_for(home, device, client):
     lan, host = home(Nat.PORT_RESTRICTED)
     light = device(host)
@@ -89,9 +52,16 @@ def test_same_lan_stays_in_the_lan_when_introduced(home, device, client):
         assert not any(frames(wan)), "the query has left the LAN"
 
 
-def test_client_without_udp_is_told(home, device, client):
+def test_client_without_udp_goes_through_the_gate(home, device, client):
     light = device(home(Nat.OPEN)[1])
-    answer = client(home(Nat.BLOCKED)[1]).connect(light)
+    person = client(home(Nat.BLOCKED)[1])
+    assert person.connect(light).get("path") == "tls"
+    assert person.switch(light, 1).get("result") == SWITCHED_ON
+
+
+def test_client_without_udp_is_told_when_it_insists_on_udp(home, device, client):
+    light = device(home(Nat.OPEN)[1])
+    answer = client(home(Nat.BLOCKED)[1]).connect(light, "relay")
     assert answer.get("type") == "ConnectFailed", answer
     assert "UDP" in answer["error"] or "relay" in answer["error"], answer
 

@@ -26,6 +26,7 @@ from homeport.errors import HomeportError
 
 WATCH_S = 1.0
 PLACE_WITHIN_S = 5.0
+PLACE_GOOD_FOR_S = 1.0  # so that sessions that search at the same time ask once
 _ANYWHERE = wire.endpoint(("192.0.2.1", 9))  # asked for the way to it only; nothing is sent there
 
 
@@ -113,7 +114,8 @@ class Roaming:
             self.gather(session, device.device_global)
 
     async def _place(self) -> Place:
-        """Our place; without the basestation all that is known is our address in the LAN."""
+        """Our place now; without the basestation all that is known is our address in the LAN."""
+        self._surroundings.forget(PLACE_GOOD_FOR_S)
         try:
             async with asyncio.timeout(PLACE_WITHIN_S):
                 link = self._link()

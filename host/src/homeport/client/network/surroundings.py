@@ -68,9 +68,10 @@ class Surroundings:
         await asyncio.wait([self._found], timeout=max(0.0, self._found_at_s + patience_s - now_s))
         return self._found.result() if self._found.done() else Place(self._private(hello), None, None, NAT_UNKNOWN)
 
-    def forget(self) -> None:
-        """We are somewhere else: find out anew."""
-        self._found_for = b""
+    def forget(self, older_than_s: float = 0.0) -> None:
+        """We may be somewhere else: find out anew, if what is known is older than this."""
+        if time.monotonic() - self._found_at_s >= older_than_s:
+            self._found_for = b""
 
     async def close(self) -> None:
         """Stop probing."""
