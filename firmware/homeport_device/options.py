@@ -2,8 +2,8 @@
 
 Every plain setting of `DeviceConfig` is an option of the same name: `--local-psk off` sets `local_psk`. Secrets may
 come from HOMEPORT_DEVICE_KEY and HOMEPORT_LABEL_SECRET or from files, so that they need not be seen in a list of
-processes; their digits may be grouped by blanks, "-" or ":". Boards have no command line; there `load_config({"device_id":
-…})` in main.py says it all. Not kept in memory once read.
+processes; their digits may be grouped by blanks, "-" or ":". Boards have no command line: `load_config` in main.py
+gets all settings there. Not kept in memory once read.
 """
 
 import json
