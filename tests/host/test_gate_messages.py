@@ -1,5 +1,6 @@
 """Messages of the gate: every form is as the schema says, and whatever else comes is refused in one way."""
 
+import dataclasses
 import json
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 ENDPOINT = bytes((192, 0, 2, 1, 21, 189))
 KEY = bytes(range(96))
 CONNECT = gate.Connect(7, "dev1.example.net", "my phone", ENDPOINT, b"12345678", 3, True)
+HELLO = gate.Hello(1, b"f" * 16, "homeport/0.1.0", ENDPOINT, b"probe id", KEY, ENDPOINT, True)
 CLIENT = [
     CONNECT,
     gate.Connect(0xFFFFFFFF, "d", "", None, None, 0, False),
@@ -20,7 +22,7 @@ CLIENT = [
 ]
 SERVER = [
     gate.Hello(1, b"f" * 16, "homeport/0.1.0", ENDPOINT, b"probe id", KEY),
-    gate.Hello(1, b"f" * 16, "homeport/0.1.0", ENDPOINT, b"probe id", KEY, ENDPOINT),
+    HELLO,
     gate.Connected(7, "d", b"\xff" * 4, KEY, 0x230A, ENDPOINT, bytes(6), ENDPOINT, 7, 0x838, 0xB3C),
     gate.Refused(7, "d", 0x8004, "CP_ACCESS", "the device refused"),
     gate.Pong(0),
@@ -88,6 +90,13 @@ def test_a_field_not_as_described_is_refused(name, value):
 def test_a_missing_field_is_refused(name):
     with pytest.raises(MalformedError):
         gate.decode_client(json.dumps({key: value for key, value in DOCUMENT.items() if key != name}))
+
+
+def test_servers_that_do_not_speak_of_datagrams_carry_none():
+    document = json.loads(gate.encode(HELLO))
+    assert gate.decode_server(json.dumps(document)) == HELLO
+    del document["datagrams"]
+    assert gate.decode_server(json.dumps(document)) == dataclasses.replace(HELLO, datagrams=False)
 
 
 def test_clients_that_do_not_speak_of_tcp_do_not_want_it():

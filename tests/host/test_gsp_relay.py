@@ -45,6 +45,15 @@ def test_packets_pass_unchanged_in_both_directions():
     assert gsp.datagram(0, down, device.address) == ((down, client.address),)
 
 
+def test_a_session_is_of_the_client_that_made_it_and_of_nobody_when_it_is_over():
+    gsp, _, client = connected()
+    assert gsp.is_of(client.nsi, FINGERPRINT)
+    assert not gsp.is_of(client.nsi, bytes(16))
+    assert not gsp.is_of(bytes(4), FINGERPRINT)
+    gsp.disconnect(client.nsi)
+    assert not gsp.is_of(client.nsi, FINGERPRINT)
+
+
 def test_nothing_but_a_keep_alive_binds():
     gsp, _, client = connected(bind=False)
     assert not gsp.datagram(0, client.data(b"\0\0\0\1"), client.address)

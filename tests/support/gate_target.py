@@ -2,9 +2,10 @@
 
 from gate_peers import upgrade_request, valid
 from homeport import gate_messages
-from homeport.basestation.gate.session import GateSession, SessionSettings
-from homeport.basestation.gate.websocket import Ended, Text, WebSocketEnd
+from homeport.basestation.gate.session import Carry, GateSession, SessionSettings
+from homeport.basestation.gate.websocket import Binary, Ended, Text, WebSocketEnd
 from homeport.errors import MalformedError
+from homeport_core.spec import PT_DATA
 
 UPGRADE = upgrade_request()
 
@@ -30,6 +31,10 @@ def read_socket(data, upgraded):
     for item in whole:
         if isinstance(item, Text):
             session.text(0, item.text)
+        elif isinstance(item, Binary):
+            for action in session.datagram(0, item.data):
+                if isinstance(action, Carry) and action.data[8] != PT_DATA:
+                    raise AssertionError("something else than a DATA datagram goes to the session server")
 
 
 def _received(data, upgraded, step):
@@ -42,6 +47,8 @@ def _received(data, upgraded, step):
     end.outgoing()
     if any(isinstance(item, Text) and len(item.text.encode()) > gate_messages.MESSAGE_MAX for item in items):
         raise AssertionError("a message beyond the limit")
+    if any(isinstance(item, Binary) and len(item.data) > gate_messages.DATAGRAM_MAX for item in items):
+        raise AssertionError("a datagram beyond the limit")
     if any(isinstance(item, Ended) for item in items[:-1]):
         raise AssertionError("something came after the end")
     return [type(item) if isinstance(item, Ended) else item for item in items]
