@@ -12,6 +12,7 @@ from pathlib import Path
 
 import client_targets
 import query_file as query_file_vectors
+import stream_targets
 import vector_files
 from basestation_target import basestation
 from device_bench import CLIENT, GSP, LAN_CLIENT, NSI, STRANGER, Bench
@@ -194,4 +195,5 @@ TARGETS: dict[str, Target] = {
     "users": users,
     "settings_file": settings_file,
     **client_targets.TARGETS,
+    **stream_targets.TARGETS,
 }

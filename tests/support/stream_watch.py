@@ -28,15 +28,15 @@ class _Side:
 class Watch:
     """Call it with each datagram that is sent; it raises AssertionError when one of `ours` breaks a rule.
 
-    `data`, `again`, `wasted` and `empty` count, by end: data packets, those sent before, those whose segment had
-    already arrived, and packets without data.
+    `data`, `again`, `probes`, `wasted` and `empty` count, by end: data packets; those sent before, by whether they were
+    acknowledged since; those whose segment had arrived already; and packets without data.
     """
 
     def __init__(self, ours=("left", "right"), wire=None):
         self.ours, self.wire = ours, wire or Wire()
         self.streams = {}
         self.data = dict.fromkeys(("left", "right"), 0)
-        self.again, self.wasted, self.empty, self.resets = (dict(self.data) for _ in range(4))
+        self.again, self.probes, self.wasted, self.empty, self.resets = (dict(self.data) for _ in range(5))
 
     def __call__(self, now_ms, name, datagram, copies):
         frame = self.wire.decode(datagram)
@@ -51,7 +51,7 @@ class Watch:
         other = self.streams[key]["right" if name == "left" else "left"]
         if name in self.ours:
             self._check(frame, own, other)
-        self._note(name, frame, own, copies)
+        self._note(name, frame, own, other, copies)
 
     def wasted_share(self, name):
         """Of an end's data packets, how many brought nothing."""
@@ -105,7 +105,7 @@ class Watch:
             assert frame.ack < start < stop <= above, "SACK runs: %r" % (frame,)
             above = start - 1
 
-    def _note(self, name, frame, own, copies):
+    def _note(self, name, frame, own, other, copies):
         if frame.flags & SYN:
             own.block = frame.block
             own.is_initiator = frame.flags == SYN
@@ -124,7 +124,8 @@ class Watch:
             self.empty[name] += 1
             return
         self.data[name] += 1
-        self.again[name] += frame.seq in own.octets
+        self.again[name] += frame.seq in own.octets and frame.seq >= other.ack
+        self.probes[name] += frame.seq in own.octets and frame.seq < other.ack
         self.wasted[name] += frame.seq in own.arrived
         own.octets[frame.seq] = frame.data
         own.nxt = max(own.nxt, frame.seq + 1)
