@@ -40,7 +40,12 @@ def wanted_names(program: Program, separate: list[str], bundled: list[str]) -> s
         module = program.modules[face]
         wanted |= {module.names[n] for n in module.exports or module.names if n in module.names and n[0] != "_"}
     for name in separate:
+        aliases = program.modules[name].aliases
         for node in ast.walk(program.modules[name].tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                module_name = aliases.get(node.value.id, "")
+                if module_name in bundled and node.attr in program.modules[module_name].names:
+                    wanted.add(program.modules[module_name].names[node.attr])
             if isinstance(node, ast.ImportFrom) and node.module in bundled:
                 source = program.modules[node.module]
                 wanted |= {source.names[alias.name] for alias in node.names if alias.name in source.names}

@@ -130,7 +130,11 @@ class Program:
     def separate(self, name: str, bundled: list[str]) -> ast.Module:
         """A module that stays its own, importing from the bundle."""
         module = self.modules[name]
-        return ast.fix_missing_locations(Rewrite(self, module, set(bundled), inside=False).visit(module.tree))
+        rewrite = Rewrite(self, module, set(bundled), inside=False)
+        tree: ast.Module = rewrite.visit(module.tree)
+        imports = [ast.ImportFrom(BUNDLE, [ast.alias(*names)], 0) for names in sorted(rewrite.members)]
+        tree.body = [*imports, *tree.body]
+        return ast.fix_missing_locations(tree)
 
 
 class Rewrite(ast.NodeTransformer):
@@ -142,6 +146,7 @@ class Rewrite(ast.NodeTransformer):
         self.bundled = bundled
         self.inside = inside
         self.scopes: list[tuple[bool, set[str]]] = []
+        self.members: set[tuple[str, str]] = set()  # of bundled modules, that a separate one uses as `module.name`
 
     def is_global(self, name: str) -> bool:
         for at, (is_class, names) in enumerate(reversed(self.scopes)):
@@ -199,9 +204,12 @@ class Rewrite(ast.NodeTransformer):
             if source and node.attr in source.constants:
                 return ast.Constant(source.constants[node.attr])
             if source and full in self.bundled:
-                if not self.inside:
-                    raise SystemExit(f"{self.module.name}: import names from {full}, not the module")
-                return ast.Name(source.names[node.attr], node.ctx)
+                unique = source.names[node.attr]
+                if self.inside:
+                    return ast.Name(unique, node.ctx)
+                local = f"{node.value.id}_{node.attr}"
+                self.members.add((unique, local))
+                return ast.Name(local, node.ctx)
         self.generic_visit(node)
         return node
 

@@ -5,7 +5,7 @@ It offers the echo stream too, and the serial line that it is told of.
 
 import sys
 
-from homeport_device.device import Device, load_config
+from homeport_device.stream_device import StreamDevice, load_config
 
 HELP = """tunnels:
   --allow-port N           clients may reach this TCP port (may be repeated)
@@ -71,7 +71,7 @@ def make():
         print(HELP, end="")
     else:
         allowed.take_options(sys.argv)
-    gateway = Device(load_config(SETTINGS), name="Tunnel", type="Homeport tunnel gateway")
+    gateway = StreamDevice(load_config(SETTINGS), name="Tunnel", type="Homeport tunnel gateway")
     if allowed.ports:
         gateway.tunnel(allowed.ports, allowed.hosts)
     if allowed.uart:

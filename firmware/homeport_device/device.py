@@ -80,7 +80,6 @@ class Device:
         clear_admin = config.legacy_local or not config.label_secret
         self.acl = Acl(AclFile(config.state_dir + "/acl.bin"), permissions, config.users, config.tokens, clear_admin)
         self.stack = None
-        self.services = None  # what streams are for, once a service was declared
         self._admit = admit or self.acl.connection_allowed
         self._tasks = []
         self._pending = []  # (request, task) of async handlers at work
@@ -105,24 +104,6 @@ class Device:
         """Run the decorated async function beside the device, from its start on."""
         self._tasks.append(function)
         return function
-
-    def tunnel(self, ports: object, hosts: object = ("127.0.0.1",), allow: int = GUEST, reset: bool = False) -> None:
-        """Let clients reach these TCP ports of these hosts (addresses and names; "*" for all): see `tunnel`."""
-        from homeport_device.tunnel import TunnelService
-
-        self._offer(b"tunnel", TunnelService(hosts, ports, allow, self.config.stream_segment, reset))
-
-    def echo(self, allow: int = GUEST) -> None:
-        """Offer the echo stream, for trying the way."""
-        from homeport_device.echo import EchoService
-
-        self._offer(b"echo", EchoService(allow))
-
-    def uart(self, path: str, allow: int = GUEST) -> None:
-        """Offer the serial line at `path`: see `uart`."""
-        from homeport_device.uart import UartService
-
-        self._offer(b"uart", UartService(path, allow))
 
     def publish_event(self, data: bytes) -> None:
         """Hand the basestation a short message, with the next sign of life. Raises FullError."""
@@ -160,21 +141,15 @@ class Device:
         log.line("users:", self.acl.load())
         self._port = Port()
         config.local_port = self._port.open(config.local_port)
-        self.stack = Stack(config, self._port.random, self._port, self)
-        if self.services:
-            self.services.start(self.stack)
+        self.stack = self._make_stack()
         self._driver = Driver(self.stack, self._port, self._settled)
         self._was_attached = False
         if MICROPYTHON:
             gc.collect()
             gc.threshold(max(_COLLECT_EVERY_LEN, gc.mem_free() // _COLLECT_PARTS))
 
-    def _offer(self, word: bytes, service: object) -> None:
-        if self.services is None:
-            from homeport_device.services import Services
-
-            self.services = Services(self)
-        self.services.add(word, service)
+    def _make_stack(self) -> Stack:
+        return Stack(self.config, self._port.random, self._port, self)
 
     async def _announce(self) -> None:
         """Say that the device answers now, for whoever started it."""
@@ -209,10 +184,6 @@ class Device:
     def remote_enabled(self) -> bool:
         """The master switch: the system's REMOTE permission."""
         return bool(self.acl.system & REMOTE)
-
-    def service_allowed(self, connection: object, allow: int) -> bool:
-        """Whether the client may use a stream service."""
-        return allow == ANYONE or self.acl.tunnel_allowed(connection, allow)
 
     def request(self, request: object, reader: object, writer: object) -> int:
         """Answer a request: permission, parameters, handler."""

@@ -13,6 +13,7 @@
     arm(delay_ms)                            call driver.timeout() after that, in place of what was armed; None: never
     run(driver, tasks)                       until SIGTERM, SIGINT or stop(); `tasks` are async functions to run besides
     start_task(coroutine, done)              run it, then call done(result, exception)
+    call(function, *arguments)               use the stack from a task: function(now_ms, *arguments), through the driver
     look_up(name, answer)                    the IPv4 addresses of a name: answer(now_ms, [4 octets, …] or None)
     connect_tcp(endpoint, owner) -> channel  begin a TCP connection; raises OSError when there is no socket for it
     open_serial(path, owner) -> channel      a serial line at 115200 8N1, raw; raises OSError when it cannot be opened

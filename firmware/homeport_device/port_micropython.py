@@ -100,6 +100,9 @@ class MicroPythonPort:
     def resolve(self, name: str) -> None:
         self.start_task(self._look_up(name), lambda addresses, _: self._driver.resolved(addresses))
 
+    def call(self, function: object, *arguments: object) -> None:
+        self._driver.call(function, *arguments)
+
     def look_up(self, name: str, answer: object) -> None:
         self.start_task(self._look_up(name, False), lambda addresses, _: self._driver.call(answer, addresses))
 

@@ -106,6 +106,11 @@ class Services:
             raise ConfigError("there is a service of this name already: " + word.decode())
         self._by_word[word] = service
 
+    @property
+    def are_any(self) -> bool:
+        """Whether a service was declared."""
+        return bool(self._by_word)
+
     def start(self, stack: object) -> None:
         """Take the streams of this device. Raises ConfigError when its settings do not fit."""
         self.port = stack.port

@@ -21,7 +21,7 @@ PATIENCE_S = 3
 
 def build(out: Path) -> None:
     """The firmware and a test application as .mpy files."""
-    apps = [ROOT / "firmware/examples/light.py", ROOT / "tests/budget/full_device.py"]
+    apps = [ROOT / "firmware/examples/light.py", *sorted((ROOT / "tests/budget").glob("*_device.py"))]
     subprocess.run([sys.executable, ROOT / "tools/build_firmware.py", out, *apps], check=True, capture_output=True)
 
 
@@ -36,11 +36,13 @@ def environment(tree: Path) -> dict[str, str]:
     return {**os.environ, "MICROPYPATH": f"{tree}:.frozen"}
 
 
-def start(tree: Path, heap_k: int, state: Path, basestation: Basestation) -> DeviceProcess:
+def start(
+    tree: Path, heap_k: int, state: Path, basestation: Basestation, app: str = "full_device", *more: str
+) -> DeviceProcess:
     options = ["--id", "dev", "--key", KEY.hex(), "--local-port", "0", "--state", str(state)]
     options += ["--controller", f"127.0.0.1:{basestation.address[1]}"]
     process = subprocess.Popen(
-        [MICROPYTHON, "-X", f"heapsize={heap_k}k", "-m", "full_device", *options],
+        [MICROPYTHON, "-X", f"heapsize={heap_k}k", "-m", app, *options, *more],
         env=environment(tree),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -115,7 +115,7 @@ class Replay:
         self.app = app
         self.stack = Stack(config, self.rng, self, app)
         app.stack = self.stack
-        if app.services is not None:
+        if app.services.are_any:
             app.services.start(self.stack)
         self.mismatches = []
 

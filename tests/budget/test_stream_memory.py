@@ -1,0 +1,111 @@
+"""What streams cost a device on MicroPython, built for boards: what is configured, at the start, and nothing more."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from board_device import KEY, MEMORY_QUERY, build, fill_users, start
+from homeport_device.streams import packet_len
+from scripted_world import Basestation
+from stream_client import StreamClient, now_ms
+
+PLENTY_K = 2000
+SEGMENT = 1247
+WINDOW = 4
+# Both windows, and the last acknowledged segment, which is kept to probe with (streams 3.6).
+STREAM_LEN = SEGMENT * (2 * WINDOW + 1)
+# What the machine of one open stream and its session may hold beside, in 64-bit objects.
+OPEN_MAX = 6_000
+NOISE_LEN = 2_000
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("board")
+    build(out)
+    return out
+
+
+@pytest.fixture
+def basestation() -> Iterator[Basestation]:
+    opened = Basestation("dev", KEY)
+    yield opened
+    opened.close()
+
+
+class Running:
+    """An attached device with streams, and a client that asks it for its memory."""
+
+    def __init__(self, tree: Path, state: Path, basestation: Basestation, heap_k: int, *options: str) -> None:
+        fill_users(state)
+        self.device = start(tree, heap_k, state, basestation, "stream_device", *options)
+        basestation.attach()
+        self.client = StreamClient(receive_window=16, send_window=16)
+        basestation.introduce(self.client, os.urandom(4), (1).to_bytes(16, "big"))
+
+    def held(self) -> int:
+        self.client.socket.settimeout(10)
+        return int.from_bytes(self.client.call(MEMORY_QUERY)[:4], "big")
+
+    def echoed(self, octets: int) -> None:
+        """One echo stream from open to closed."""
+        client = self.client
+        stream = client.open(b"echo\n")
+        sent = got = 0
+        while got < octets + 2:
+            if sent < octets:
+                sent += stream.write(now_ms(), bytes(min(octets - sent, 20_000)))
+            client.pump()
+            got += len(stream.read())
+        stream.close(now_ms())
+        client.until(lambda: stream.at_eof)
+        stream.release()
+        client.send_waiting()
+
+    def end(self) -> None:
+        self.client.close()
+        self.device.stop()
+        assert not [line for line in self.device.lines if "failed" in line or "Traceback" in line]
+
+
+def test_memory_for_streams_is_taken_at_the_start_as_configured(
+    tree: Path, tmp_path: Path, basestation: Basestation
+) -> None:
+    held = []
+    for streams in ("1", "4"):
+        state = tmp_path / streams
+        state.mkdir()
+        world = Basestation("dev", KEY)
+        running = Running(tree, state, world, PLENTY_K, "--streams", streams)
+        held.append(running.held())
+        running.end()
+        world.close()
+    assert 3 * STREAM_LEN <= held[1] - held[0] < 3 * (STREAM_LEN + OPEN_MAX)
+
+
+def test_an_open_stream_takes_little_more(tree: Path, tmp_path: Path, basestation: Basestation) -> None:
+    running = Running(tree, tmp_path, basestation, PLENTY_K)
+    running.echoed(100)
+    before = running.held()
+    streams = [running.client.open(b"echo\n") for _ in range(4)]
+    assert running.held() - before < 4 * OPEN_MAX
+    assert len(streams) == 4
+    running.end()
+
+
+def test_nothing_grows_over_many_streams_and_transfers(tree: Path, tmp_path: Path, basestation: Basestation) -> None:
+    running = Running(tree, tmp_path, basestation, PLENTY_K)
+    for _ in range(20):
+        running.echoed(50_000)
+    before = running.held()
+    for _ in range(300):
+        running.echoed(100)
+    for _ in range(10):
+        running.echoed(200_000)
+    assert running.held() - before < NOISE_LEN
+    running.end()
+
+
+def test_a_packet_of_a_full_segment_is_as_long_as_the_specification_says() -> None:
+    assert packet_len(SEGMENT) == 1368
