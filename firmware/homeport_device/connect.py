@@ -30,7 +30,6 @@ from homeport_core.spec import (
     PL_GW,
     PL_IPX,
     PL_NOTIFY,
-    SEARCH_LEN,
 )
 
 from homeport_device.attach import ATTACHED
@@ -152,29 +151,13 @@ class Connect:
         if ipx.flags & IPX_NO_RENDEZVOUS:
             search.decline()
         else:
-            self._extend(now_ms, search)
+            if self._stack.config.many_ports:
+                search.try_ports()
+            if self._stack.attach.nat_type == NAT_SYMMETRIC:
+                from homeport_device.search import try_sockets
+
+                try_sockets(self._stack, now_ms, search)
         connection.rendezvous = search
-
-    def search_again(self, now_ms: int, connection: Connection, message: bytes) -> bytes:
-        """The client is elsewhere, or lost the direct path: `message` has its endpoints and NAT type, the answer
-        ours (docs/extensions.md). Raises MalformedError."""
-        if len(message) != SEARCH_LEN:
-            raise MalformedError("a request to search has 13 octets", len(message))
-        private, global_, nat_type = message[:6], message[6:12], message[12]
-        if connection.rendezvous.again(now_ms, private, global_, nat_type & IPX_NAT_MASK):
-            self._extend(now_ms, connection.rendezvous)
-        attach = self._stack.attach
-        return self._stack.port.local_endpoint() + attach.seen_as + bytes((attach.nat_type,))
-
-    def _extend(self, now_ms: int, search: Rendezvous) -> None:
-        """Try many ports or sockets where the NAT of one side needs it."""
-        stack = self._stack
-        if stack.config.many_ports:
-            search.try_ports()
-        if stack.config.many_sockets and stack.attach.nat_type == NAT_SYMMETRIC:
-            from homeport_device.crowd import Crowd
-
-            search.try_sockets(now_ms, Crowd(stack.port))
 
     def _fall_back(self, connection: Connection, packet: object, ipx: object) -> None:
         """Go to the gateway by TCP, if the introduction names one; for other ways it does not matter if we cannot."""

@@ -56,9 +56,11 @@ class Framing:
         elif command == FRAMING_SEARCH:
             if not fresh or connection.state != CONNECTED or connection.rendezvous is None:
                 return STATE
+            from homeport_device.search import search_again
+
             message = bytes(packet.buf[off : off + n])
             try:
-                answer = message[:_COMMAND_LEN] + self._stack.search_again(now_ms, connection, message[_COMMAND_LEN:])
+                answer = message[:_COMMAND_LEN] + search_again(self._stack, now_ms, connection, message[_COMMAND_LEN:])
             except MalformedError:
                 return MALFORMED
         elif command == FRAMING_END_TO_END and connection.state != CLOSING:

@@ -72,7 +72,7 @@ class Rendezvous:
         self._answers = RateLimit(_ANSWERS_PER_S)
         self._used = REMOTE  # the socket that direct data came to last
         self.ports = None
-        self.crowd = None
+        self.crowd = None  # many sockets: `search.Crowd`
         self.wanted = True
         self._begin(now_ms, private, global_, client_nat)
 
@@ -96,12 +96,6 @@ class Rendezvous:
         """Try many ports as well, when the client's NAT is symmetric."""
         if self.client_nat == NAT_SYMMETRIC:
             self.ports = Ports(self._global[4] << 8 | self._global[5])
-
-    def try_sockets(self, now_ms: int, crowd: object) -> None:
-        """Ask from many sockets as well, when the client's NAT is not symmetric, but ours is."""
-        if self.client_nat != NAT_SYMMETRIC:
-            self.crowd = self.crowd or crowd
-            self.crowd.start(now_ms)
 
     @property
     def deadline_ms(self) -> int | None:

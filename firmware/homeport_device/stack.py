@@ -74,6 +74,7 @@ class Stack:
         self._psk = Psk(self)
         self._tags = [(TAG_RPC, TAG_RPC, self.rpc), (TAG_FRAMING, TAG_FRAMING, Framing(self))]
         self._streams = None
+        self.holds_streams = False  # answers on streams wait for `drained`
         self._rx = bytearray(config.packet_max)
         self._packet = Packet()
         self._remote_wanted = True
@@ -136,6 +137,12 @@ class Stack:
         self._follow_switch(now_ms)
         reason = self._receive(now_ms, socket, data, endpoint)
         self.counters[reason] += 1
+
+    def drained(self, now_ms: int) -> None:
+        """No more datagrams are at hand: answer on streams what came while `holds_streams` was set."""
+        self._now_ms = now_ms
+        if self._streams is not None:
+            self._streams.answer_held(now_ms)
 
     def timeout(self, now_ms: int) -> None:
         """Do all that is due."""
@@ -204,10 +211,6 @@ class Stack:
         for connection in self.connections.slots:
             if connection is not None:
                 self.bar(connection)
-
-    def search_again(self, now_ms: int, connection: object, message: bytes) -> bytes:
-        """Look for a direct path to an introduced client that asks for it: see `Connect.search_again`."""
-        return self._connect.search_again(now_ms, connection, message)
 
     def release(self, now_ms: int, connection: object) -> None:
         """Free a connection: pending requests are dropped, handlers and application told."""
@@ -352,7 +355,8 @@ class Stack:
             self._follow_peer(now_ms, connection, socket, source)
         connection.traffic.count_received(n)
         self._report_opened(now_ms, connection)
-        self._streams.answer(now_ms, connection)
+        if not self.holds_streams:
+            self._streams.flush(now_ms, connection)
         return reason
 
     def _follow_peer(self, now_ms: int, connection: object, socket: int, source: bytes) -> None:
