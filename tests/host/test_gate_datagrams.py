@@ -15,8 +15,10 @@ from homeport.basestation.gate.link import BACKLOG_MAX, STALLED_MS
 from homeport.basestation.gate.tls import server_context
 from homeport.basestation.switchboard import GspSwitchboard
 from homeport.basestation.udp import monotonic_ms
+from homeport.gate_messages import DATAGRAM_MAX
 from homeport.tcp import listen
 from homeport.wire import endpoint
+from homeport_core.spec import PT_DATA
 from wsproto.events import BytesMessage, TextMessage
 
 GSP = endpoint(("127.0.0.1", 5565))
@@ -252,6 +254,18 @@ async def test_after_the_client_hung_up_its_datagrams_are_strays(bench):
     await gate.send_binary(client.keep_alive())
     await bench.counted("datagrams_stray")
     assert bench.lines.sent == []
+    await gate.close()
+
+
+async def test_what_is_too_large_for_the_client_is_lost_and_its_link_lives_on(bench):
+    gate = await bench.client()
+    client = await bench.bound(gate)
+    sizes = (DATAGRAM_MAX, DATAGRAM_MAX + 1, DATAGRAM_MAX - 1)
+    for size in sizes:
+        header = bytes(4) + client.nsi + bytes((PT_DATA, 2)) + bytes(4) + size.to_bytes(2)
+        bench.lines.receive(header + bytes(size - len(header)), bench.device.address)
+    assert [len(await datagram(gate)) for _ in range(2)] == [DATAGRAM_MAX, DATAGRAM_MAX - 1]
+    assert bench.gate.counters["datagrams_lost"] == 1
     await gate.close()
 
 

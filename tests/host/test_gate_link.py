@@ -219,6 +219,14 @@ async def test_of_too_many_datagrams_the_surplus_is_lost_and_messages_get_throug
     await arrival(server, 1_000 - link.drops["gate"])
 
 
+async def test_a_datagram_that_no_gate_takes_is_lost_and_the_link_lives_on(link, server):
+    await link.hello()
+    link.send_datagram(bytes(messages.DATAGRAM_MAX + 1))
+    link.send_datagram(bytes(messages.DATAGRAM_MAX))
+    await arrival(server, 1)
+    assert server.datagrams == [bytes(messages.DATAGRAM_MAX)]
+
+
 async def test_datagrams_that_come_together_are_handed_on_together(link, server):
     got = []
     link.on_datagrams = got.append

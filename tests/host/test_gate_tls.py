@@ -16,6 +16,7 @@ from homeport.basestation.gate.tls import identify, server_context
 from homeport.basestation.gsp.settings import RateLimit
 from homeport.errors import AuthError
 from homeport.fingerprint import fingerprint_of
+from homeport.gate_messages import DATAGRAM_MAX
 from homeport.tcp import listen
 from OpenSSL import crypto
 from wsproto.events import AcceptConnection, Ping, Pong
@@ -321,7 +322,7 @@ async def test_an_answer_for_a_client_that_has_gone_hangs_up(bench):
         (lambda client: client.send_text("garbage"), 1007),
         (lambda client: client.send_text("x" * 4097), 1009),
         (lambda client: client.send_binary(b"datagram"), 1007),
-        (lambda client: client.send_binary(bytes(1369)), 1009),
+        (lambda client: client.send_binary(bytes(DATAGRAM_MAX + 1)), 1009),
         (lambda client: client.write(b"\x81\x84\x00\x00\x00\x00\xff\xff\xff\xff"), 1007),
         (lambda client: client.write(b"\xc1\x80\x00\x00\x00\x00"), 1002),
         (lambda client: client.write(b"\x83\x80\x00\x00\x00\x00"), 1002),

@@ -15,7 +15,7 @@ from homeport.basestation.carrier import Carrier
 from homeport.basestation.gate.session import Action, Carry, Close, GateSession, HangUp, Introduce, Send
 from homeport.basestation.gate.tls import TlsEnd, identify
 from homeport.basestation.gate.websocket import Binary, Ended, Opened, Oversized, Received, Text, WebSocketEnd
-from homeport.gate_messages import Connect
+from homeport.gate_messages import DATAGRAM_MAX, Connect
 from homeport.tcp import tune
 from homeport.wire import share_of, socket_address
 
@@ -112,8 +112,8 @@ class GateLink:
 
     def send_datagram(self, data: bytes) -> bool:
         """Send a datagram, together with the others of this turn of the event loop; False: lost, like in a full queue
-        of a router, because the client has not taken what was sent before."""
-        if self._datagrams_len + self.waiting_len > DATAGRAMS_MAX:
+        of a router, because the client has not taken what was sent before, or takes none so large."""
+        if len(data) > DATAGRAM_MAX or self._datagrams_len + self.waiting_len > DATAGRAMS_MAX:
             return False
         if not self._datagrams_len:
             asyncio.get_running_loop().call_soon(self._flush_or_abort)

@@ -100,8 +100,8 @@ class WebSocket:
 
     def send_datagram(self, data: bytes) -> bool:
         """Send a datagram with the others of this turn of the event loop; False: it is lost, for the connection has
-        ended, the server takes none, or too many wait."""
-        if not self.alive or not self.hello.datagrams:
+        ended, the server takes none or none so large, or too many wait."""
+        if not self.alive or not self.hello.datagrams or len(data) > messages.DATAGRAM_MAX:
             return False
         if self._queue_len + self._writer.transport.get_write_buffer_size() > QUEUE_MAX:
             return False
