@@ -1,4 +1,7 @@
-"""An HTTP proxy that knows CONNECT and nothing else, on real sockets. As a program: `connect_proxy.py HOST:PORT`."""
+"""An HTTP proxy that knows CONNECT and nothing else, on real sockets.
+
+As a program: `connect_proxy.py HOST:PORT [USER:PASSWORD [NAME=ADDRESS …]]`; it says its port when it is ready.
+"""
 
 import asyncio
 import base64
@@ -75,13 +78,13 @@ async def _pump(reader, writer):
     writer.close()
 
 
-async def _main(where):
+async def _main(where, user=None, *hosts):
     host, _, port = where.rpartition(":")
-    proxy = ConnectProxy()
+    proxy = ConnectProxy(dict(pair.split("=") for pair in hosts), user)
     await proxy.listen(host.strip("[]"), int(port))
-    print("ready", flush=True)
+    print(f"ready {proxy.port}", flush=True)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    asyncio.run(_main(sys.argv[1]))
+    asyncio.run(_main(*sys.argv[1:]))

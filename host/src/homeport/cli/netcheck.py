@@ -59,8 +59,9 @@ def netcheck(
 
 def _here_lines(basestation: str, here: FromHere) -> list[str]:
     seen = f"; {here.private} is seen as {here.public}" if here.udp.works else ""
+    through = f", through the proxy {here.proxy}" if here.proxy is not None else ""
     return [
-        f"basestation  {basestation}: {_way(here.gate)}",
+        f"basestation  {basestation}: {_way(here.gate)}{through}",
         f"udp          {_way(here.udp)}{seen}",
         f"nat          {_NATS[here.nat]}",
     ]

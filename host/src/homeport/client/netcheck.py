@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import secrets
 import time
 from collections.abc import Awaitable
@@ -57,6 +58,7 @@ class FromHere:
     private: str | None = None
     public: str | None = None
     nat: NatKind = NatKind.UNKNOWN
+    proxy: str | None = None  # the HTTP proxy on the way to the gate
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ async def check_basestation(profile: Profile) -> FromHere:
     try:
         hello = await _within(link.hello())
         gate = Way(True, await _within(link.ping()))
-        return await _from_here(hub, hello, gate)
+        return dataclasses.replace(await _from_here(hub, hello, gate), proxy=link.proxy)
     except (HomeportError, TimeoutError) as error:
         return FromHere(Way(False, None, _why(error)), Way(False, None, "the basestation says where, over TLS"))
     finally:
