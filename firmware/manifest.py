@@ -21,6 +21,8 @@ package(
         "spec.py",
         "stream.py",
         "stream_closing.py",
+        "stream_flight.py",
+        "stream_handshake.py",
         "stream_limits.py",
         "stream_machine.py",
         "stream_memory.py",

@@ -6,6 +6,7 @@ from homeport_core.errors import StateError
 from homeport_core.stream_limits import StreamLimits
 from homeport_core.stream_machine import Machine
 from homeport_core.stream_tally import STATUS_ABORTED, STATUS_CLOSED, STATUS_OPEN
+from homeport_core.stream_terms import Terms
 
 if not MICROPYTHON:
     from collections.abc import Callable
@@ -45,6 +46,11 @@ class Stream(Machine):
         self._changes = 0
         self._wants_room = False
 
+    @property
+    def terms(self) -> Terms:
+        """What both ends agreed on, or, before that, what we offer."""
+        return self._handshake.terms
+
     # Writing
 
     def write(self, now_ms: int, data: bytes | bytearray | memoryview) -> int:
@@ -58,7 +64,9 @@ class Stream(Machine):
         n = 0
         if self.sender is not None and self.state in (states.ESTABLISHED, states.CLOSE_WAIT):
             n = self.sender.write(data)
-        self._wants_room = n < len(data)
+        if n < len(data):
+            self._wants_room = True
+            self.tally.refused += 1
         self.tally.written_len += n
         if n:
             self._wake()

@@ -7,6 +7,7 @@ says, by a window that is wide open again, that it has read all; it is made to s
 from homeport_core import ticks
 from homeport_core.compat import const
 from homeport_core.stream_sender import Sender
+from homeport_core.stream_terms import Terms
 
 _GATE_MS = const(10000)
 _PROBE_MS = const(200)
@@ -26,7 +27,7 @@ class Closing:
         self._probes = 0
         self._gate_end_ms = -1
 
-    def is_due(self, now_ms: int, sender: Sender, has_gate: bool, interval_ms: int) -> bool:
+    def is_due(self, now_ms: int, sender: Sender, terms: Terms) -> bool:
         """Whether a FIN is to leave now; it counts as sent then."""
         if not self.is_wanted or self.is_acked:
             return False
@@ -34,15 +35,15 @@ class Closing:
             is_due = self._is_due
             self._is_due = False
             return is_due
-        if sender.una != sender.tail or (has_gate and self._is_shut(now_ms, sender)):
+        if not sender.is_idle or (terms.acknowledges_arrival and self._is_shut(now_ms, sender)):
             return False
         self.is_sent = True
         self.sends = 1
-        self.at_ms = ticks.add(now_ms, interval_ms)
+        self.at_ms = ticks.add(now_ms, terms.timeout_ms)
         return True
 
     def _is_shut(self, now_ms: int, sender: Sender) -> bool:
-        if not sender.can_probe or sender.edge - sender.una >= sender.window:
+        if not sender.can_probe or sender.is_window_open:
             return False
         if self._gate_end_ms < 0:
             self._gate_end_ms = ticks.add(now_ms, _GATE_MS)

@@ -1,11 +1,13 @@
-"""The protocol of one stream: handshake, acknowledgments, close, reset (specification, streams 2).
+"""The protocol of one stream: what its packets do, and which packets leave (specification, streams 2).
 
-Data goes through `stream_sender` and `stream_receiver`; `stream_states` says what may follow what.
+`stream_states` says what may follow what; `stream_handshake` opens, `stream_sender` and `stream_receiver` carry data,
+`stream_closing` closes.
 """
 
 from homeport_core import ticks
 from homeport_core.compat import const
 from homeport_core.stream_closing import Closing
+from homeport_core.stream_handshake import FIRST_INITIATOR, FIRST_RESPONDER, Handshake
 from homeport_core.stream_limits import StreamLimits
 from homeport_core.stream_memory import Memory
 from homeport_core.stream_receiver import STORED, Receiver
@@ -32,20 +34,7 @@ from homeport_core.stream_states import (
     following,
 )
 from homeport_core.stream_tally import Tally
-from homeport_core.stream_terms import Terms
 from homeport_core.stream_wire import FIN_ACK, IGNORED, NEWS, OLD, RST, SYN, SYN_ACK, Outgoing, Window, distance
-
-# First numbers, as all deployed peers choose them (streams 2.3): the SYN takes one, the SYN|ACK none.
-FIRST_INITIATOR = const(10)
-FIRST_RESPONDER = const(30)
-
-REFUSED = "refused by the peer"  # a `reason`: RST instead of SYN|ACK
-
-# What is owed to the peer, beside data and acknowledgments
-_SYN = const(0x01)  # or SYN|ACK
-_GREETING = const(0x02)  # the empty ACK that completes the handshake
-_RST = const(0x04)
-_ACK = const(0x08)  # whatever there is to acknowledge
 
 _TIME_WAIT_MS = const(3000)
 _IDLE_ACKS = const(12)
@@ -56,8 +45,8 @@ _LINGER_MS = const(60000)  # a stream without user ends when nothing new came fo
 class Machine:
     """One end of one stream, for `Streams`, which gives it packets and time, and `Stream`, its user's face.
 
-    `state` is one of `stream_states`; `reason` says why it was aborted. `sender` and `receiver` are there between the
-    handshake's first packet and the user's release.
+    `state` is one of `stream_states`; `reason` says why it was aborted. `sender` and `receiver` are there from the
+    first word of the peer until the memory is taken back.
     """
 
     def __init__(self, now_ms: int, limits: StreamLimits, tag: int, initiator_id: int, is_initiator: bool) -> None:
@@ -66,25 +55,21 @@ class Machine:
         self.responder_id = 0
         self.state = IDLE
         self.reason = ""
-        self.is_initiator = is_initiator
         self.is_released = False
         self.is_reliable = False
         self.was_opened = is_initiator  # whether a user knows of it
         self.sender: Sender | None = None
         self.receiver: Receiver | None = None
-        self.terms = Terms(limits)
         self.tally = Tally(now_ms)
-        self._limits = limits
+        self._burst = limits.burst
         self._memory: Memory | None = None
+        self._handshake = Handshake(limits, is_initiator)
         self._closing = Closing()
         self._final = (FIRST_INITIATOR, 0)  # seq and ack for when there is neither sender nor receiver
-        self._owes = 0
-        self._sends = 0  # of the SYN or SYN|ACK
-        self._called_ms = now_ms
-        self._timer_ms = -1  # of the handshake, of TIME_WAIT, or of a stream without user
+        self._owes_reset = self._owes_ack = False
+        self._timer_ms = -1  # of TIME_WAIT, or of a stream without user
         self._idle_at_ms = -1
         self._idle_acks = 0
-        self._greets_again = False
 
     # Opening
 
@@ -92,42 +77,38 @@ class Machine:
         """As initiator: send a SYN."""
         self._memory = memory
         self._enter(OPEN)
-        self._call(now_ms)
+        self._handshake.begin(now_ms)
+        self._wake()
 
     def answer(self, now_ms: int, window: Window, responder_id: int, memory: Memory) -> bool:
         """As responder: take a SYN and send SYN|ACK; False when its terms are of no use."""
         self._memory = memory
         self.responder_id = responder_id
-        if not self.terms.agree(window):
+        if not self._handshake.terms.agree(window):
             return False
         self._enter(SYN_TAKEN)
-        self._begin_data(now_ms, FIRST_RESPONDER, window.seq + 1)
-        self._call(now_ms)
+        self._begin_data(now_ms, memory, FIRST_RESPONDER, window.seq + 1)
+        self._handshake.begin(now_ms)
+        self._wake()
         return True
 
-    def _call(self, now_ms: int) -> None:
-        self._sends = 1
-        self._called_ms = now_ms
-        self._timer_ms = ticks.add(now_ms, self.terms.timeout_ms)
-        self._owe(_SYN)
-
-    def _begin_data(self, now_ms: int, first: int, base: int) -> None:
-        terms = self.terms
-        memory = self._memory
-        if memory is None:
-            return
-        self.sender = Sender(
+    def _begin_data(self, now_ms: int, memory: Memory, first: int, base: int) -> None:
+        terms = self._handshake.terms
+        sender = Sender(
             now_ms,
             memory,
             self.tally,
             first,
             terms.send_len,
             terms.send_window,
-            self._limits.burst,
-            self.is_initiator,
+            self._burst,
+            self._handshake.is_initiator,
         )
-        self.sender.reliable = self.is_reliable
-        self.receiver = Receiver(memory, base, terms.receive_len, terms.receive_window, terms.acknowledges_arrival)
+        sender.flight.reliable = self.is_reliable
+        self.sender = sender
+        self.receiver = Receiver(
+            memory, base, terms.receive_len, terms.receive_window, terms.acknowledges_arrival, terms.has_sack
+        )
 
     def is_meant(self, window: Window) -> bool:
         """Whether a packet is of this incarnation (streams 2.1, 2.3 rule 6)."""
@@ -149,80 +130,78 @@ class Machine:
         if state == SYN_SENT:
             return self._take_answer(now_ms, window)
         if flags == SYN:
-            if state == SYN_RCVD:
-                self._owe(_SYN)
+            self._handshake.owes_call = state == SYN_RCVD
+            self._wake()
             return OLD
-        if flags == SYN_ACK:
-            return self._take_answer_again(now_ms)
         sender = self.sender
         receiver = self.receiver
         if sender is None or receiver is None:
-            if flags == FIN_ACK:
-                self._owe(_ACK)
+            self._owes_ack = flags == FIN_ACK
+            self._wake()
             return OLD
+        if flags == SYN_ACK and state != SYN_RCVD:
+            return self._take_answer_again(now_ms, sender, receiver)
         if state == SYN_RCVD:
             if window.ack != FIRST_RESPONDER or distance(window.seq, receiver.base):
                 return IGNORED
             if flags == FIN_ACK:
                 self._enter(FIN_TAKEN)
                 return NEWS
-            self._establish(now_ms)
+            self._establish(now_ms, sender)
             self._take_data(now_ms, sender, receiver, window, ranges, buf, off, n)
             return NEWS
         return self._take_data(now_ms, sender, receiver, window, ranges, buf, off, n)
 
     def _take_late(self, flags: int) -> int:
-        """The stream is over, and its user has not released it yet (streams 2.6)."""
-        if not flags & RST:
-            self._owe(_RST)
+        """The stream is over, and its user has not released it yet (streams 2.6).
+
+        A SYN|ACK answers an open that was given up: a reset would cost the reference its slot for good (streams 2.3
+        rule 7), silence costs it some seconds.
+        """
+        if not flags & RST and flags != SYN_ACK:
+            self._owes_reset = True
+            self._wake()
         return IGNORED
 
     def _take_reset(self) -> int:
         """RST. Late in a close, when all is said, it is the reference's way to end cleanly (streams 2.5)."""
-        sender = self.sender
-        is_said = sender is None or sender.una == sender.tail
+        is_said = self.sender is None or self.sender.is_idle
         if self.state == TIME_WAIT or (self.state in (CLOSING, LAST_ACK) and is_said):
             self._enter(GIVE_UP)
-        elif self.state == SYN_SENT:
-            self.fail(REFUSED)
         else:
-            self.fail("reset by the peer")
+            self.fail("refused by the peer" if self.state == SYN_SENT else "reset by the peer")
         return NEWS
 
     def _take_answer(self, now_ms: int, window: Window) -> int:
         """SYN|ACK, the first."""
-        if window.flags != SYN_ACK or window.ack != FIRST_INITIATOR + 1:
+        if window.flags != SYN_ACK or window.ack != FIRST_INITIATOR + 1 or self._memory is None:
             return IGNORED
         self.responder_id = window.responder
         self._final = (window.ack, window.seq)
-        if not self.terms.agree(window):
+        if not self._handshake.terms.agree(window):
             self.fail("the peer offers segments of no size")
-            self._owe(_RST)
+            self._owes_reset = True
             return NEWS
-        self._begin_data(now_ms, FIRST_INITIATOR + 1, window.seq)
-        self._establish(now_ms)
-        self._owe(_GREETING)
-        self._greets_again = True
+        self._begin_data(now_ms, self._memory, FIRST_INITIATOR + 1, window.seq)
+        if self.sender is not None:
+            self.sender.edge += self.sender.window
+            self._establish(now_ms, self.sender)
         return NEWS
 
-    def _establish(self, now_ms: int) -> None:
-        sender = self.sender
-        if sender is not None:
-            if self.is_initiator:
-                sender.edge = sender.first + sender.window
-            if self._sends == 1:
-                sender.round_trip.sample(now_ms, ticks.diff(now_ms, self._called_ms))
-        self._timer_ms = -1
+    def _establish(self, now_ms: int, sender: Sender) -> None:
+        rtt_ms = self._handshake.complete(now_ms)
+        if rtt_ms >= 0:
+            sender.flight.round_trip.sample(now_ms, rtt_ms)
         self._enter(CONFIRMED)
         self._spoke(now_ms)
 
-    def _take_answer_again(self, now_ms: int) -> int:
+    def _take_answer_again(self, now_ms: int, sender: Sender, receiver: Receiver) -> int:
         """SYN|ACK once more: our greeting was lost, and what followed it was ignored (streams 2.3 rule 4)."""
-        sender = self.sender
-        if not self.is_initiator or sender is None or sender.una != sender.first:
+        if not self._handshake.is_initiator or sender.can_probe or receiver.has_any:
             return IGNORED
-        self._owe(_GREETING)
+        self._handshake.owes_greeting = True
         sender.send_all_again(now_ms)
+        self._wake()
         return OLD
 
     def _take_data(
@@ -236,20 +215,17 @@ class Machine:
         off: int,
         n: int,
     ) -> int:
-        is_news = False
-        result = OLD
-        ack = window.ack
         closing = self._closing
-        ends = closing.is_sent and ack == sender.next + 1
-        if sender.take(now_ms, ack - 1 if ends else ack, window.size, ranges):
-            is_news = True
+        ack = window.ack
+        ends = closing.is_sent and ack == sender.flight.next + 1
+        is_news = sender.take(now_ms, ack - 1 if ends else ack, window.size, ranges)
+        if is_news:
             self._note_acknowledged()
         if window.flags == FIN_ACK:
             is_news = receiver.take_fin(window.seq) or is_news
         elif n:
             ready = receiver.ready
-            taken = receiver.take(now_ms, window.seq, buf, off, n)
-            if taken == STORED:
+            if receiver.take(now_ms, window.seq, buf, off, n) == STORED:
                 is_news = True
                 self.tally.received(now_ms, n)
                 if receiver.ready != ready:
@@ -263,207 +239,197 @@ class Machine:
             closing.acknowledged()
             self._enter(FIN_ACKED)
         if self.state == TIME_WAIT and self._timer_ms < 0:
-            self._timer_ms = ticks.add(now_ms, max(_TIME_WAIT_MS, 2 * sender.round_trip.timeout_ms))
-        if is_news:
-            result = NEWS
-            if self.is_released and self.state < TIME_WAIT:
-                self._timer_ms = ticks.add(now_ms, _LINGER_MS)
+            self._timer_ms = ticks.add(now_ms, max(_TIME_WAIT_MS, 2 * sender.flight.round_trip.timeout_ms))
         self._wake()
-        return result
+        if not is_news:
+            return OLD
+        if self.is_released and self.state < TIME_WAIT:
+            self._timer_ms = ticks.add(now_ms, _LINGER_MS)
+        return NEWS
 
     # What leaves
 
     def poll(self, now_ms: int, out: Outgoing) -> bool:
         """Prepare the next packet; False when there is none now."""
-        owes = self._owes
-        if self.is_released and self._timer_ms < 0 and ESTABLISHED <= self.state < CLOSED:
-            self._timer_ms = ticks.add(now_ms, _LINGER_MS)
-        if owes & _RST:
-            self._owes = 0
+        handshake = self._handshake
+        if self._owes_reset:
+            self._owes_reset = False
             self._put_head(out, RST)
             return True
-        if owes & _SYN:
-            self._owes = 0
-            self._put_head(out, SYN if self.is_initiator else SYN_ACK)
-            self.terms.put(out)
+        if handshake.owes_call:
+            handshake.owes_call = False
+            self._put_head(out, SYN if handshake.is_initiator else SYN_ACK)
+            handshake.terms.put(out)
             return True
+        if self.state < ESTABLISHED or self.state >= CLOSED:
+            return False
         sender = self.sender
         receiver = self.receiver
-        if sender is None or receiver is None or self.state < ESTABLISHED:
-            if owes & _ACK and self.state == TIME_WAIT:
-                self._owes = 0
-                seq, ack = self._final
-                out.put_ack(self.tag, self.initiator_id, self.responder_id, seq, ack, self.terms.receive_window)
-                self.tally.packets_sent += 1
-                return True
-            return False
-        if self.state >= CLOSED:
-            return False
-        if owes & _GREETING or (self._greets_again and sender.tail > sender.next):
-            self._greets_again = bool(owes & _GREETING)
-            self._owes = owes & ~_GREETING
-            out.put_ack(self.tag, self.initiator_id, self.responder_id, sender.first, receiver.base, receiver.free)
+        if sender is None or receiver is None:
+            return self._poll_grave(out)
+        if self.is_released and self._timer_ms < 0:
+            self._timer_ms = ticks.add(now_ms, _LINGER_MS)
+        if handshake.greets(sender.tail > sender.flight.next):
+            first = sender.flight.first
+            out.put_ack(self.tag, self.initiator_id, self.responder_id, first, receiver.base, receiver.free)
             self._spoke(now_ms)
             return True
         closing = self._closing
-        if closing.is_wanted and closing.is_due(now_ms, sender, self.terms.acknowledges_arrival, self.terms.timeout_ms):
+        if closing.is_wanted and closing.is_due(now_ms, sender, handshake.terms):
             self._put_head(out, FIN_ACK)
             if receiver.is_complete:
                 receiver.told(now_ms)
             self._spoke(now_ms)
             return True
         number = sender.pick(now_ms, closing.is_wanted)
-        if number < 0 and not receiver.wants_ack and not owes & _ACK:
+        if number < 0 and not receiver.wants_ack and not self._owes_ack:
             return False
-        self._owes = 0
+        self._put_data(now_ms, out, sender, receiver, number)
+        return True
+
+    def _poll_grave(self, out: Outgoing) -> bool:
+        """TIME_WAIT without memory: the last acknowledgment, again."""
+        if not self._owes_ack:
+            return False
+        self._owes_ack = False
+        seq, ack = self._final
+        window = self._handshake.terms.receive_window
+        out.put_ack(self.tag, self.initiator_id, self.responder_id, seq, ack, window)
+        self.tally.packets_sent += 1
+        return True
+
+    def _put_data(self, now_ms: int, out: Outgoing, sender: Sender, receiver: Receiver, number: int) -> None:
+        """The segment with that number, or none (-1), and whatever there is to acknowledge."""
         seq = number if number >= 0 else self._next
         out.put_ack(self.tag, self.initiator_id, self.responder_id, seq, receiver.ack, receiver.free)
-        if self.terms.has_sack:
-            out.sack = receiver.sack()
+        out.sack = receiver.sack()
         if number >= 0:
-            is_new = number == sender.next
+            is_new = number == sender.flight.next
             segment = sender.sent(now_ms, number)
             out.data = segment.octets()
             if is_new:
                 self.tally.sent(now_ms, segment.n)
         if receiver.is_fresh:
             self._idle_acks = 0
+        self._owes_ack = False
         receiver.told(now_ms)
         self._spoke(now_ms)
-        return True
 
     def _put_head(self, out: Outgoing, flags: int) -> None:
         seq, ack = self._final
         if self.sender is not None and self.receiver is not None:
             seq, ack = self._next, self.receiver.ack
             if flags == FIN_ACK:
-                seq = self.sender.next
-            elif flags == SYN_ACK:
-                ack = self.receiver.base
+                seq = self.sender.flight.next
         out.put_head(flags, self.tag, self.initiator_id, self.responder_id, seq, ack)
         self.tally.packets_sent += 1
 
     @property
     def _next(self) -> int:
         """The number that nothing we sent has had."""
-        sender = self.sender
-        if sender is None:
+        if self.sender is None:
             return self._final[0]
-        return sender.next + 1 if self._closing.is_sent else sender.next
+        return self.sender.flight.next + 1 if self._closing.is_sent else self.sender.flight.next
 
     def _spoke(self, now_ms: int) -> None:
         self.tally.packets_sent += 1
-        self._idle_at_ms = ticks.add(now_ms, 2 * self.terms.timeout_ms)
+        self._idle_at_ms = ticks.add(now_ms, 2 * self._handshake.terms.timeout_ms)
 
     # Time
 
     @property
     def deadline_ms(self) -> int:
         """When `timeout` is due; -1 for never."""
-        deadline = self._timer_ms
         state = self.state
+        if state < ESTABLISHED:
+            return self._handshake.at_ms
         sender = self.sender
         receiver = self.receiver
-        if sender is None or receiver is None or state < ESTABLISHED or state >= CLOSED:
-            return deadline
-        deadline = _sooner(deadline, sender.deadline_ms)
-        deadline = _sooner(deadline, receiver.deadline_ms)
-        deadline = _sooner(deadline, self._closing.at_ms)
-        return _sooner(deadline, self._idle_at_ms)
+        if sender is None or receiver is None or state in (TIME_WAIT, CLOSED) or state > CLOSED:
+            return self._timer_ms
+        deadline = ticks.sooner(sender.deadline_ms, receiver.deadline_ms)
+        deadline = ticks.sooner(deadline, self._closing.at_ms)
+        if self._timer_ms >= 0:
+            deadline = ticks.sooner(deadline, self._timer_ms)
+        return ticks.sooner(deadline, self._idle_at_ms)
 
     def timeout(self, now_ms: int) -> None:
         """Do what is due."""
-        state = self.state
+        self._wake()
+        if self.state < ESTABLISHED:
+            if not self._handshake.timeout(now_ms):
+                self.give_up()
+            return
         if self._timer_ms >= 0 and ticks.diff(now_ms, self._timer_ms) >= 0:
-            self._expire(now_ms)
+            self._expire()
         sender = self.sender
         receiver = self.receiver
-        if sender is None or receiver is None or state < ESTABLISHED or self.state >= CLOSED:
+        if sender is None or receiver is None or self.state >= CLOSED:
             return
         self.tally.grow_older(now_ms)
         sender.timeout(now_ms)
         receiver.timeout(now_ms)
-        if sender.expired > self.terms.retries:
-            self.fail("the peer does not acknowledge")
-            self._owe(_RST)
+        terms = self._handshake.terms
+        if sender.expired > terms.retries:
+            self.reset("the peer does not acknowledge")
             return
-        self._time_closing(now_ms, sender)
+        sends_max = _FINS_ENOUGH if self.state in (CLOSING, LAST_ACK) else terms.retries + 1
+        if not self._closing.timeout(now_ms, sender, sends_max, terms.timeout_ms):
+            self._enter(GIVE_UP)
         if self._idle_at_ms >= 0 and ticks.diff(now_ms, self._idle_at_ms) >= 0:
             self._idle_at_ms = -1
-            if self._idle_acks < _IDLE_ACKS and self.terms.acknowledges_arrival:
+            if self._idle_acks < _IDLE_ACKS and terms.acknowledges_arrival:
                 self._idle_acks += 1
-                self._owe(_ACK)
-        self._wake()
+                self._owes_ack = True
 
-    def _expire(self, now_ms: int) -> None:
-        """The state's own timer ran out."""
-        state = self.state
+    def _expire(self) -> None:
+        """TIME_WAIT is over, or nothing came for a stream without user."""
         self._timer_ms = -1
-        if state == TIME_WAIT:
+        if self.state == TIME_WAIT:
             self._enter(EXPIRED)
-        elif state not in (SYN_SENT, SYN_RCVD):
-            self.fail("its user is gone, and the peer does not end it")
-            self._owe(_RST)
-        elif self._sends > self.terms.retries:
-            if state == SYN_SENT:
-                self.reason = "the peer does not answer"
-            self._enter(GIVE_UP)
         else:
-            self._sends += 1
-            self._timer_ms = ticks.add(now_ms, self.terms.timeout_ms)
-            self._owe(_SYN)
-
-    def _time_closing(self, now_ms: int, sender: Sender) -> None:
-        closing = self._closing
-        sends_max = self.terms.retries + 1
-        if self.state in (CLOSING, LAST_ACK):
-            sends_max = min(sends_max, _FINS_ENOUGH)
-        if not closing.timeout(now_ms, sender, sends_max, self.terms.timeout_ms):
-            self._enter(GIVE_UP)
+            self.reset("its user is gone, and the peer does not end it")
 
     # Ends
 
     def fail(self, reason: str) -> None:
         """Abort without a word to the peer."""
-        if self.state == TIME_WAIT:
-            self._enter(GIVE_UP)  # all was said and heard
-        elif self.state < CLOSED:
+        if self.state < CLOSED:
             self.reason = reason
-            self._enter(BREAK)
+            self._enter(GIVE_UP if self.state == TIME_WAIT else BREAK)
 
     def reset(self, reason: str) -> None:
-        """Abort, and tell the peer when it may know of the stream."""
-        state = self.state
-        if SYN_RCVD < state < CLOSED:
-            self._owe(_RST)
+        """Abort, and tell the peer if it knows of the stream."""
+        self._owes_reset = self._owes_reset or SYN_RCVD < self.state < TIME_WAIT or TIME_WAIT < self.state < CLOSED
         self.fail(reason)
+
+    def give_up(self) -> None:
+        """End without a word, as a handshake or a close that nobody answers does."""
+        if self.state == SYN_SENT:
+            self.reason = "the peer does not answer"
+        if self.state < CLOSED:
+            self._enter(GIVE_UP)
 
     def _enter(self, event: int) -> None:
         """The only writer of `state` after construction."""
         self.state = following(self.state, event)
         if self.state >= CLOSED:
             self._timer_ms = -1
+            self._handshake.owes_call = False
         self._note_state()
         self._wake()
 
-    def _owe(self, what: int) -> None:
-        self._owes |= what
-        self._wake()
-
-    def give_up(self) -> None:
-        """End without a word, as a handshake or a close that nobody answers does."""
-        if self.state < CLOSED:
-            self._enter(GIVE_UP)
+    # What the owner does
 
     def forget(self) -> None:
         """Owe the peer nothing."""
-        self._owes = 0
+        self._owes_reset = self._owes_ack = False
 
     def rely(self, is_reliable: bool) -> None:
         """Whether the way to the peer loses nothing."""
         self.is_reliable = is_reliable
         if self.sender is not None:
-            self.sender.reliable = is_reliable
+            self.sender.flight.reliable = is_reliable
 
     def restart(self, now_ms: int) -> None:
         """The way to the peer changed."""
@@ -474,7 +440,7 @@ class Machine:
     @property
     def is_over(self) -> bool:
         """Whether it needs its memory no longer: nobody reads it, and the peer is owed nothing but repetitions."""
-        is_over = self.state == TIME_WAIT or (self.state >= CLOSED and not self._owes)
+        is_over = self.state == TIME_WAIT or (self.state >= CLOSED and not self._owes_reset)
         return is_over and (self.is_released or not self.was_opened)
 
     def bury(self) -> Memory | None:
@@ -486,7 +452,7 @@ class Machine:
         self._memory = None
         return memory
 
-    # What the user's face and the owner want to know
+    # What the user's face makes of it
 
     def _wake(self) -> None:
         """There may be something to send."""
@@ -500,10 +466,3 @@ class Machine:
 
     def _note_acknowledged(self) -> None:
         raise NotImplementedError
-
-
-def _sooner(a: int, b: int) -> int:
-    """The earlier of two ticks, either of which may be -1 for never."""
-    if a < 0 or b < 0:
-        return b if a < 0 else a
-    return b if ticks.diff(b, a) < 0 else a

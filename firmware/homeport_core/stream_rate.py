@@ -271,9 +271,10 @@ class Pacer:
         self._at_ms = now_ms
         self.wait_until_ms = -1  # when there will be credit again, after `allows` said no
 
-    def adapt(self, window: int, smooth_ms: int) -> None:
+    def adapt(self, window: int, round_trip: RoundTrip) -> None:
         """Spread `window` segments over four fifths of a round trip."""
-        self._rate = window * _SHARE * 5 // (4 * smooth_ms) if smooth_ms >= _PACED_MIN_MS else 0
+        is_paced = round_trip.least >= _PACED_MIN_MS
+        self._rate = window * _SHARE * 5 // (4 * round_trip.smooth) if is_paced else 0
 
     def allows(self, now_ms: int) -> bool:
         """Whether a segment may leave now."""

@@ -33,6 +33,7 @@ class Receiver:
         "_ack_at_ms",
         "_announced",
         "_fin",
+        "_has_sack",
         "_memory",
         "_offset",
         "_pending",
@@ -54,12 +55,15 @@ class Receiver:
         "wants_ack",
     )
 
-    def __init__(self, memory: Memory, base: int, segment: int, window: int, wsrf: bool) -> None:
+    def __init__(
+        self, memory: Memory, base: int, segment: int, window: int, wsrf: bool = True, has_sack: bool = True
+    ) -> None:
         self._memory = memory
         self.base = base
         self._segment = segment
         self._window = window
         self._wsrf = wsrf
+        self._has_sack = has_sack
         self._read = self._top = self._offset = 0  # next to read, first missing, octets read of the former
         self._runs: list[int] = []  # start, end, start, end … of what stands above `_top`, ascending
         self._fin = -1
@@ -190,7 +194,7 @@ class Receiver:
         """The data of a SACK payload: up to four runs, the highest first; b"" without holes."""
         runs = self._runs
         at = len(runs)
-        if not at:
+        if not at or not self._has_sack:
             return b""
         end = 0
         while at and end < SACK_MAX:
@@ -267,6 +271,11 @@ class Receiver:
         """Drop all that can be read."""
         while self._read < self._top:
             self.consume(self._memory.lens[self._read % self._window] - self._offset)
+
+    @property
+    def has_any(self) -> bool:
+        """Whether anything ever arrived."""
+        return self._top > 0 or bool(self._runs) or self._fin >= 0
 
     @property
     def at_end(self) -> bool:

@@ -10,7 +10,7 @@ from homeport_core.stream import Stream
 from homeport_core.stream_limits import StreamLimits
 from homeport_core.stream_memory import FixedPool, GrowingPool
 from homeport_core.stream_states import CLOSED, SYN_RCVD, TIME_WAIT
-from homeport_core.stream_wire import ACK, IGNORED, NEWS, RST, SYN, Outgoing, Window, read_sack
+from homeport_core.stream_wire import ACK, IGNORED, NEWS, RST, SYN, SYN_ACK, Outgoing, Window, read_sack
 
 if not MICROPYTHON:
     from collections.abc import Callable
@@ -305,8 +305,8 @@ class Streams(Outgoing):
         return True
 
     def _turn_away(self, now_ms: int, tag: int, window: Window, responder_id: int) -> None:
-        """Answer with an RST, unless to an RST."""
-        if not window.flags & RST and self._may_answer(now_ms):
+        """Answer with an RST; but not an RST, and not a SYN|ACK, whose sender would lose a slot by it (streams 2.3)."""
+        if not window.flags & RST and window.flags != SYN_ACK and self._may_answer(now_ms):
             self._strangers.append((tag, window.initiator, responder_id, window.ack, window.seq + 1))
 
     def _wake_up(self, stream: Stream) -> None:

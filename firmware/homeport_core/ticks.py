@@ -18,3 +18,10 @@ def add(ticks_ms: int, delta_ms: int) -> int:
 def diff(later_ms: int, earlier_ms: int) -> int:
     """Signed distance in ms from `earlier_ms` to `later_ms`, in -2**28 … 2**28 - 1."""
     return ((later_ms - earlier_ms + _HALF) & (PERIOD - 1)) - _HALF
+
+
+def sooner(a: int, b: int) -> int:
+    """The earlier of two ticks, either of which may be -1 for never."""
+    if a < 0 or b < 0:
+        return b if a < 0 else a
+    return b if diff(b, a) < 0 else a

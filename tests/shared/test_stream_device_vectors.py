@@ -221,9 +221,9 @@ class TestTranscripts(unittest.TestCase):
         for number in (33, 35):
             copies = [one for one in seen if one.seq == number and one.data]
             self.assertTrue(len(copies) >= 2, number)
-            self.assertTrue(all([one.data == copies[0].data for one in copies]))
-        self.assertEqual(play.end.stream.sender.una, 45)
-        self.assertEqual(play.end.stream.sender.in_flight, 0)
+            self.assertTrue(all(one.data == copies[0].data for one in copies))
+        self.assertEqual(play.end.stream.sender.flight.una, 45)
+        self.assertEqual(play.end.stream.sender.flight.in_flight, 0)
 
     def test_a_recorded_silence_is_survived(self):
         play = Transcript("rto-backoff")
@@ -232,7 +232,7 @@ class TestTranscripts(unittest.TestCase):
         copies = [one for one in seen if one.seq == 30 and one.data]
         self.assertTrue(4 <= len(copies) <= 8, len(copies))
         self.assertEqual(play.end.state, "ESTABLISHED")
-        self.assertEqual(play.end.stream.sender.una, 31)
+        self.assertEqual(play.end.stream.sender.flight.una, 31)
 
 
 if __name__ == "__main__":

@@ -179,7 +179,7 @@ class TestNegotiation(unittest.TestCase):
 class TestSack(unittest.TestCase):
     def test_the_table_of_the_reference(self):
         table = VECTORS["tables"]["sack_generation"]
-        receiver = Receiver(Memory(StreamLimits(receive_window=42)), 224, 1247, 42, True)
+        receiver = Receiver(Memory(StreamLimits(receive_window=42)), 224, 1247, 42)
         for number in table["received"]:
             receiver.take(0, number, b"x", 0, 1)
         ranges = []
@@ -190,7 +190,7 @@ class TestSack(unittest.TestCase):
     def test_runs_are_found_whatever_the_order_of_arrival(self):
         for order in ((1, 2, 3, 5), (5, 3, 2, 1), (2, 5, 1, 3), (3, 1, 5, 2)):
             with self.subTest(str(order)):
-                receiver = Receiver(Memory(StreamLimits(receive_window=16)), 10, 1247, 16, True)
+                receiver = Receiver(Memory(StreamLimits(receive_window=16)), 10, 1247, 16)
                 for number in order:
                     receiver.take(0, 10 + number, b"x", 0, 1)
                 ranges = []
