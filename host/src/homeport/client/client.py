@@ -195,8 +195,7 @@ class Client:
                 "this basestation carries no datagrams over TLS", "protocol", "update it, or leave out --path"
             )
         own = await self._surroundings.find(hello, link.round_trip_s) if direct else NOWHERE
-        no_udp = own.token is None if direct else kinds == {PathKind.TLS}
-        answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct, no_udp)
+        answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct)
         if isinstance(answer, gate_messages.Refused):
             raise notify_error(answer.code, answer.reason)
         introduction = Introduction(
