@@ -5,7 +5,7 @@ import unittest
 
 from homeport_core.errors import ConfigError
 from homeport_core.ticks import PERIOD, diff
-from homeport_device.output import LOCAL, REMOTE
+from homeport_device.output import EXTRA_MAX, LOCAL, REMOTE
 from homeport_device.port import Port
 from homeport_device.randomness import require_random
 
@@ -30,6 +30,11 @@ class Driver:
         self.events.append((socket, bytes(data), endpoint))
         if self.on_datagram:
             self.on_datagram(bytes(data))
+
+    part = datagram
+
+    def drained(self):
+        """The end of a burst."""
 
     def timeout(self):
         self.events.append("timeout")
@@ -174,6 +179,58 @@ class Sockets(PortCase):
             await self.until(lambda: "timeout" in self.driver.events)
             self.port.send(LOCAL, self.remote(), b"x", 1)
             await self.until(self.datagrams)
+
+        self.run_with(script)
+
+
+class Extra(PortCase):
+    def test_each_has_an_endpoint_of_its_own_and_hears(self):
+        async def script():
+            first, second = self.port.open_extra(), self.port.open_extra()
+            self.assertNotIn(first, (0, LOCAL, REMOTE, second))
+            for socket in (first, second):
+                self.port.send(socket, self.local, b"ask", 3)
+            await self.until(lambda: len(self.datagrams()) == 2)
+            ends = [endpoint for _, _, endpoint in self.datagrams()]
+            self.port.send(LOCAL, ends[0], b"answer", 6)
+            await self.until(lambda: len(self.driver.events) == 4)
+            self.assertIn(self.driver.events[-1], [(first, b"answer", self.local), (second, b"answer", self.local)])
+
+        self.run_with(script)
+
+    def test_their_number_is_bounded_and_closed_ones_make_room(self):
+        async def script():
+            opened = []
+            while True:
+                socket = self.port.open_extra()
+                if not socket:
+                    break
+                opened.append(socket)
+            self.assertTrue(1 <= len(opened) <= EXTRA_MAX)
+            self.assertEqual(len(set(opened)), len(opened))
+            self.port.close_extra(opened[3])
+            self.assertEqual(self.port.open_extra(), opened[3])
+            for socket in opened:
+                self.port.close_extra(socket)
+
+        self.run_with(script)
+
+    def test_one_may_be_closed_while_its_datagram_is_worked_on(self):
+        async def script():
+            socket = self.port.open_extra()
+            self.driver.on_datagram = lambda data: self.port.close_extra(socket) if data == b"close me" else None
+            self.port.send(socket, self.local, b"hello", 5)
+            await self.until(self.datagrams)
+            self.port.send(LOCAL, self.datagrams()[0][2], b"close me", 8)
+            await self.until(lambda: len(self.driver.events) == 3)
+            await pause(QUIET_MS)
+            self.assertNotEqual(self.port.open_extra(), 0)
+
+        self.run_with(script)
+
+    def test_those_left_are_closed_with_the_port(self):
+        async def script():
+            self.port.open_extra()
 
         self.run_with(script)
 

@@ -10,10 +10,9 @@ QUERY_COUNT = 2
 FILTERS = ("anyone", "address", "endpoint")
 
 
-def world_between(client="endpoint", device="endpoint", seed=0, client_symmetric=False, device_symmetric=False, **more):
-    return NatWorld(
-        SimNat(CLIENT_PUBLIC, client, client_symmetric), SimNat(DEVICE_PUBLIC, device, device_symmetric, **more), seed=seed
-    )  # fmt: skip
+def world_between(client="endpoint", device="endpoint", seed=0, client_symmetric=False, device_symmetric=False):
+    client_nat = SimNat(CLIENT_PUBLIC, client, client_symmetric)
+    return NatWorld(client_nat, SimNat(DEVICE_PUBLIC, device, device_symmetric), seed=seed)
 
 
 def opened(**ends):
