@@ -4,6 +4,7 @@ The stack gets the random numbers that the recorded device drew: nonces, seeds a
 its packets, and each sealed packet gets the IV of the recorded packet it should equal. Time is the recording's.
 """
 
+import device_bench
 import vector_files
 from homeport_core import ticks
 from homeport_core.errors import MalformedError
@@ -36,6 +37,7 @@ LATE_MS = 150
 EARLY_MS = 50
 ABSENT = "absent"
 OTHER = "other"
+TCP = "tcp"
 AGAIN = "again"  # a packet that we sent before, in place of a new one
 STREAMS_SEED_LEN = 6
 
@@ -60,6 +62,7 @@ class Entry:
         self.index = index
         self.at_ms = int(record["t"] * 1000)
         self.from_device = record["dir"] == "d2p"
+        self.is_tcp = record.get("via") == "tcp"
         self.device = endpoint(record["src"] if self.from_device else record["dst"])
         self.peer = endpoint(record["dst"] if self.from_device else record["src"])
         self.data = bytes.fromhex(record["hex"])
@@ -112,6 +115,7 @@ class Replay:
         self.queues = {}
         self.matched = set()
         self.born_ms = {}
+        self.channel = None
         self.app = app
         self.stack = Stack(config, self.rng, self, app)
         app.stack = self.stack
@@ -176,6 +180,9 @@ class Replay:
     def resolve(self, name):
         raise AssertionError("the recorded device had its controller's address")
 
+    def receive_up_to(self, size):
+        """Recorded datagrams are as large as they are."""
+
     def reopen(self):
         """A new source port: that of the next recorded datagram."""
 
@@ -183,8 +190,12 @@ class Replay:
         return self.own_endpoint
 
     def connect_tcp(self, to, owner):
-        """The recorded parts end before the target answers."""
-        return FakeChannel(to, owner)
+        """To a gateway, which is there when it first has something to say; targets of tunnels do not answer before the
+        recorded parts end."""
+        if not any(entry.is_tcp and entry.peer == to for entry in self.entries):
+            return FakeChannel(to, owner)
+        self.channel = device_bench.FakeChannel(to, owner)
+        return self.channel
 
     # The run
 
@@ -215,12 +226,19 @@ class Replay:
         return bytes(6)
 
     def socket_of(self, entry):
+        if entry.is_tcp:
+            return TCP
         return LOCAL if entry.device[4:] == self.local_port.to_bytes(2, "big") else REMOTE
 
     def deliver(self, entry):
         self.at(entry.at_ms)
         if entry.packet is not None and entry.packet.type == PT_U_CONNECT and not entry.packet.flags & FL_RESPONSE:
             self.born_ms[self.nsi_in(entry)] = entry.at_ms
+        if entry.is_tcp:
+            self.channel.arriving += entry.data
+            self.channel.owner.tcp_readable(self.now_ms, self.channel)
+            self.take_tcp()
+            return
         self.stack.datagram(self.now_ms, self.socket_of(entry), entry.data, entry.peer)
 
     def nsi_in(self, entry):
@@ -229,7 +247,16 @@ class Replay:
                 return payload["sp_nsi"].to_bytes(4, "big")
         return b""
 
+    def take_tcp(self):
+        """What the stack has sent to the gateway."""
+        for packet in self.channel.take():
+            self.queues.setdefault((TCP, self.channel.endpoint), []).append(packet)
+
     def expect(self, entry):
+        if entry.is_tcp and self.channel.watched == (False, False):
+            self.at(entry.at_ms)
+            self.channel.owner.tcp_ready(self.now_ms, self.channel)
+            self.take_tcp()
         queue = self.queues.setdefault((self.socket_of(entry), entry.peer), [])
         if self.differences.get(entry.index) == ABSENT:
             return
