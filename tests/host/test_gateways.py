@@ -126,28 +126,35 @@ def test_it_may_come_before_its_answer_to_the_introduction():
     assert len(world.gsp.datagram(0, world.client.keep_alive(), LINK)) == 2
 
 
-def test_what_comes_before_the_device_waits_for_it():
+def test_what_comes_before_the_device_does_not_wait_for_it():
     world = World().accept()
-    first = world.client.keep_alive()
-    request = world.client.data(b"request")
-    assert not world.gsp.datagram(0, first, LINK)
-    assert not world.gsp.datagram(10, request, LINK)
-    sent = world.arrive(900)
-    assert [data for data, _ in sent[1:]] == [first, request]
-    assert {to for _, to in sent} == {AT_GATEWAY}
+    first, again = world.client.keep_alive(), world.client.keep_alive()
+    assert world.gsp.datagram(0, first, LINK) == ((first, world.device.address),)
+    assert not world.arrive(100)
+    (_, to), (packet, also) = world.gsp.datagram(200, again, LINK)
+    assert (to, also, packet) == (AT_GATEWAY, AT_GATEWAY, again)
 
 
-def test_after_a_moment_it_goes_over_udp_for_good():
+@pytest.mark.parametrize("client_chose_tcp", [False, True])
+def test_a_device_that_speaks_over_udp_is_relayed_over_udp_for_good(client_chose_tcp):
     world = World().accept()
-    first = world.client.keep_alive()
-    world.gsp.datagram(0, first, LINK)
-    assert world.gsp.deadline_ms <= 1_000
-    assert (first, world.device.address) in world.gsp.timeout(1_000)
-    drain(world.gsp)
-    assert not world.arrive(1_100)
-    assert isinstance(drain(world.gsp)[0], CarrierRefused)
-    up = world.client.data(b"request")
-    assert world.gsp.datagram(1_100, up, LINK) == ((up, world.device.address),)
+    world.gsp.datagram(0, world.client.keep_alive(), LINK)
+    world.arrive()
+    if client_chose_tcp:
+        world.gsp.datagram(0, world.client.keep_alive(), LINK)
+    down, up = world.device.data(world.client.nsi), world.client.data(b"request")
+    assert world.gsp.datagram(100, down, world.device.address) == ((down, LINK),)
+    assert CarrierDone(AT_GATEWAY) in drain(world.gsp)
+    assert world.gsp.datagram(100, up, LINK) == ((up, world.device.address),)
+    assert not world.gsp.datagram(100, down, AT_GATEWAY)
+
+
+def test_a_device_that_comes_after_it_spoke_over_udp_is_not_let_in():
+    world = World().accept()
+    world.gsp.datagram(0, world.client.keep_alive(), LINK)
+    world.gsp.datagram(0, world.device.data(world.client.nsi), world.device.address)
+    assert not world.arrive()
+    assert isinstance(drain(world.gsp)[-1], CarrierRefused)
 
 
 def test_a_client_that_begins_late_is_relayed_over_udp():
@@ -155,14 +162,6 @@ def test_a_client_that_begins_late_is_relayed_over_udp():
     world.gsp.timeout(30_000)
     first = world.client.keep_alive()
     assert world.gsp.datagram(31_000, first, LINK) == ((first, world.device.address),)
-
-
-def test_what_waits_is_bounded():
-    world = World().accept()
-    world.gsp.datagram(0, world.client.keep_alive(), LINK)
-    for _ in range(1000):
-        world.gsp.datagram(0, world.client.data(b"request"), LINK)
-    assert len(world.arrive(1)) <= 10
 
 
 def test_when_its_tcp_ends_the_relay_goes_on_over_udp():
@@ -276,7 +275,7 @@ def test_an_id_expires():
 def test_a_handshake_over_udp_is_none():
     world = World().accept()
     assert not world.gsp.datagram(0, world.handshake(), world.device.address)
-    assert not world.gsp.datagram(0, world.client.keep_alive(), LINK)
+    assert [to for _, to in world.gsp.datagram(0, world.client.keep_alive(), LINK)] == [world.device.address]
 
 
 @pytest.mark.parametrize("nonce", [None, b"", bytes(37)])

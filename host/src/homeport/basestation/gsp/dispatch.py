@@ -110,7 +110,7 @@ class Gsp:
         """Do what is due."""
         self._attach.expire(now_ms)
         self._relay.timeout(now_ms)
-        late = self._gateways.timeout(now_ms)
+        self._gateways.timeout(now_ms)
         rounds, lost = self._alive.timeout(now_ms)
         for attachment in lost:
             self.counters.lost += 1
@@ -120,7 +120,7 @@ class Gsp:
             self._end(attachment, "connection closed", NOTIFY_UNKNOWN_MICRO)
         connects, silent = self._connects.timeout(now_ms)
         suspected = [datagram for attachment in silent for datagram in self._alive.suspect(now_ms, attachment)]
-        return [*rounds, *connects, *suspected, *late]
+        return [*rounds, *connects, *suspected]
 
     def carrier_lost(self, now_ms: int, carrier: Carrier) -> None:
         """A connection has ended. Clients on it have to bind again; a device has a moment to come back on another."""

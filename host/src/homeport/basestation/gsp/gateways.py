@@ -1,9 +1,9 @@
 """TCP for one connection: where a device's TCP connection and its client meet (specification, core 5.9 and 9.6).
 
-An introduction may tell the device a gateway id. The device connects to the gateway and shows it; what its client sends
-through the relay then goes that way. If the device is not there within a moment of the client's first packet, UDP
-it is, for good: the device gives TCP up at the first packet over UDP. A client may come to the gateway by TCP
-as well; then the two connections are joined, and the relay has no part in it.
+An introduction may tell the device a gateway id. The device connects to the gateway and shows it. From then on what
+its client sends through the relay goes that way, unless the device has spoken over UDP: that decides for UDP, as the
+device gives TCP up at the first packet over UDP. So nothing ever waits, and TCP is the way where UDP is slow or dead. A
+client may come to the gateway by TCP as well; then the two connections are joined, and the relay has no part in it.
 """
 
 from __future__ import annotations
@@ -35,27 +35,23 @@ from homeport.basestation.gsp.settings import GspSettings
 from homeport.basestation.gsp.wheel import Wheel
 from homeport.basestation.machine import NOTHING, Datagrams, Rng
 
-_HELD_MAX = 8
 _TCP = 0  # kind of gateway connection (core 2.3)
 
 
 class Meeting:
-    """One offer. `device` and `client` are who has shown the id; `held` waits for the device."""
+    """One offer. `device` and `client` are who has shown the id."""
 
-    __slots__ = ("client", "client_flags", "co", "cp", "device", "expires_ms", "held", "id", "nsi", "session", "use_ms")
+    __slots__ = ("client", "client_flags", "co", "cp", "device", "id", "nsi", "session")
 
-    def __init__(self, nsi: bytes, cp: bytes, co: bytes, id_: bytes, expires_ms: int) -> None:
+    def __init__(self, nsi: bytes, cp: bytes, co: bytes, id_: bytes) -> None:
         self.nsi = nsi
         self.cp = cp
         self.co = co
         self.id = id_
-        self.expires_ms = expires_ms
         self.session: Session | None = None
         self.device: Carrier | None = None
         self.client: Carrier | None = None
         self.client_flags = 0
-        self.held: list[bytes] = []
-        self.use_ms: int | None = None  # when to do without the device's TCP
 
     def payload(self, endpoint: bytes) -> bytes:
         """GW: the device finds the gateway at `endpoint` (6 octets)."""
@@ -92,14 +88,13 @@ class Gateways:
 
     def offer(self, now_ms: int, nsi: bytes) -> Meeting:
         """Begin to expect a device, for the connection of that NSI."""
-        expires_ms = now_ms + self._settings.gateway_ms
-        meeting = Meeting(nsi, fresh_nsi(self._rng), self._rng(NSI_CO_LEN), self._rng(GATEWAY_ID_LEN), expires_ms)
+        meeting = Meeting(nsi, fresh_nsi(self._rng), self._rng(NSI_CO_LEN), self._rng(GATEWAY_ID_LEN))
         self._offers[nsi] = meeting
-        self._wheel.add(expires_ms, meeting)
+        self._wheel.add(now_ms + self._settings.gateway_ms, meeting)
         return meeting
 
     def opened(self, session: Session) -> None:
-        """The device has accepted: if it was made an offer, its way is open until the client's first packet."""
+        """The device has accepted: if it was made an offer, its way is open for now."""
         meeting = self._offers.get(session.nsi)
         if meeting is not None:
             meeting.session = session
@@ -132,46 +127,30 @@ class Gateways:
             meeting.device = address
         if meeting.client is not None and meeting.device is not None:
             return self._join(meeting, meeting.device, meeting.client)
-        return self._use_tcp(meeting, meeting.device) if meeting.held and meeting.device is not None else NOTHING
-
-    def choose(self, now_ms: int, session: Session, data: bytes) -> Datagrams:
-        """The client's first packets through the relay: to the device's TCP connection if it is there in time."""
-        meeting = self._offers[session.nsi]
-        if len(meeting.held) < _HELD_MAX:
-            meeting.held.append(data)
-        if meeting.device is not None:
-            return self._use_tcp(meeting, meeting.device)
-        if meeting.use_ms is None:
-            meeting.use_ms = now_ms + self._settings.gateway_wait_ms
-            self._wheel.add(meeting.use_ms, meeting)
         return NOTHING
 
-    def timeout(self, now_ms: int) -> Datagrams:
-        """Do without the devices that have not come."""
-        out: list[tuple[bytes, Peer]] = []
+    def choose(self, session: Session, data: bytes) -> Datagrams:
+        """A packet of the client, while the device's way is open: to its TCP connection if it is there."""
+        meeting = self._offers[session.nsi]
+        if meeting.device is None:
+            return ((data, session.home),)
+        del self._offers[meeting.nsi]
+        session.device = meeting.device
+        self._counters.gateway_relayed += 1
+        # The client may vanish unnoticed, and packets may be lost on the way to it.
+        return (meeting.answer(GW_KEEP_ALIVE), meeting.device), (data, meeting.device)
+
+    def timeout(self, now_ms: int) -> None:
+        """Forget the offers that nobody took up in time."""
         for meeting in self._wheel.due(now_ms):
-            if self._offers.get(meeting.nsi) is not meeting:
-                continue
-            if now_ms >= meeting.expires_ms or (meeting.use_ms is not None and now_ms >= meeting.use_ms):
-                session = meeting.session
-                if session is not None:
-                    out += ((data, session.home) for data in meeting.held)
+            if self._offers.get(meeting.nsi) is meeting:
                 self._forget(meeting)
-        return out
 
     def carrier_lost(self, carrier: Carrier) -> None:
         """A connection has ended: its session goes on over UDP, if it can."""
         meeting = self._legs.get(carrier)
         if meeting is not None:
             self._forget(meeting)
-
-    def _use_tcp(self, meeting: Meeting, device: Carrier) -> Datagrams:
-        """The client may vanish unnoticed and packets may be lost on the way to it, so neither is promised away."""
-        del self._offers[meeting.nsi]
-        if meeting.session is not None:
-            meeting.session.device = device
-        self._counters.gateway_relayed += 1
-        return [(meeting.answer(GW_KEEP_ALIVE), device), *((data, device) for data in meeting.held)]
 
     def _join(self, meeting: Meeting, device: Carrier, client: Carrier) -> Datagrams:
         """Both sides are TCP: nothing is lost, and each side's end is the other's."""

@@ -109,6 +109,10 @@ class Relay:
                 return NOTHING
             self._counters.relayed_down += 1
             to = session.client
+        elif address == session.home:  # not `device`: the way was open or TCP, and UDP it is from now on
+            self._gateways.closed(session.nsi)
+            session.device = session.home
+            return self.forward(now_ms, data, address)
         elif self._binds(now_ms, session, data, address):
             to = session.device
         else:
@@ -121,7 +125,7 @@ class Relay:
             self._counters.drop_limited += 1
             return NOTHING
         session.heard_ms = now_ms
-        return self._gateways.choose(now_ms, session, data) if to is None else ((data, to),)
+        return self._gateways.choose(session, data) if to is None else ((data, to),)
 
     def move(self, attachment: Attachment) -> None:
         """The device has attached again, perhaps from elsewhere: its connections survive that (core 4.2)."""

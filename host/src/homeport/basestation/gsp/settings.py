@@ -74,8 +74,6 @@ class GspSettings:
 
     gateway_ms: int = 30_000
     """How long a gateway id is good for."""
-    gateway_wait_ms: int = 1_000
-    """How long a client's first packets wait for the device to come to the gateway."""
 
     probes_max: int = 65_536
     probe: RateLimit = RateLimit(20, 10.0)
