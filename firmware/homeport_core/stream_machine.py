@@ -216,6 +216,7 @@ class Machine:
         n: int,
     ) -> int:
         closing = self._closing
+        was_said = self.state == TIME_WAIT
         ack = window.ack
         ends = closing.is_sent and ack == sender.flight.next + 1
         is_news = sender.take(now_ms, ack - 1 if ends else ack, window.size, ranges)
@@ -238,7 +239,7 @@ class Machine:
             is_news = True
             closing.acknowledged()
             self._enter(FIN_ACKED)
-        if self.state == TIME_WAIT and self._timer_ms < 0:
+        if self.state == TIME_WAIT and not was_said:
             self._timer_ms = ticks.add(now_ms, max(_TIME_WAIT_MS, 2 * sender.flight.round_trip.timeout_ms))
         self._wake()
         if not is_news:
