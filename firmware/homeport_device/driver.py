@@ -32,6 +32,20 @@ class Driver:
         """A datagram arrived."""
         self._step(self._stack.datagram, socket, data, endpoint)
 
+    def part(self, socket: int, data: bytes | bytearray, endpoint: bytes) -> None:
+        """One of several datagrams that arrived together; `drained` follows the last of them."""
+        stack = self._stack
+        try:
+            stack.holds_streams = True
+            stack.datagram(self._port.now_ms(), socket, data, endpoint)
+        except Exception as error:
+            self._failed(error)
+
+    def drained(self) -> None:
+        """That was the last."""
+        self._stack.holds_streams = False
+        self._step(self._stack.drained)
+
     def resolved(self, addresses: list | None) -> None:
         """A look-up ended: addresses of 4 octets, or None."""
         self._step(self._stack.resolved, addresses)
@@ -61,9 +75,12 @@ class Driver:
             self._settled(now_ms)
         except Exception as error:
             failed = True
-            self.failures += 1
-            log.line("failed:", type(error).__name__, log.printable(error))
+            self._failed(error)
         self._arm(now_ms, failed)
+
+    def _failed(self, error: object) -> None:
+        self.failures += 1
+        log.line("failed:", type(error).__name__, log.printable(error))
 
     def _arm(self, now_ms: int, failed: bool) -> None:
         """Set the port's timer if something is due sooner than it.

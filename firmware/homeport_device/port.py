@@ -6,7 +6,7 @@
     send(socket, endpoint, buf, n)           LOCAL or REMOTE; a datagram that cannot leave is counted in `unsent`
     resolve(name)                            look a name up, answer through driver.resolved()
     reopen()                                 a fresh remote socket
-    receive_up_to(size)                      datagrams may be so long, where that is more than 1500 octets
+    receive_up_to(size)                      expect many datagrams of this size: more than 1500 octets, where it can
     open_extra() -> int                      another remote socket, 0 when there is no room for one (on boards: never)
     close_extra(socket)                      close one of those
     local_endpoint() -> bytes                of the remote socket, 0.0.0.0 where the address is not known

@@ -166,10 +166,11 @@ class Port:
             try:
                 data, address = opened.recvfrom(self._datagram_max)
             except OSError:
-                return
-            self._driver.datagram(index, data, socket.inet_aton(address[0]) + address[1].to_bytes(2, "big"))
+                break
+            self._driver.part(index, data, socket.inet_aton(address[0]) + address[1].to_bytes(2, "big"))
             if self._sockets.get(index) is not opened:
-                return
+                break
+        self._driver.drained()
 
     def _ended(self, task: object, done: object) -> None:
         self._running.discard(task)

@@ -88,6 +88,9 @@ class MicroPythonPort:
     def open_extra(self) -> int:
         return 0
 
+    def receive_up_to(self, size: int) -> None:
+        """Boards receive what their packets need."""
+
     def send(self, socket_index: int, endpoint: bytes, buf: bytes | bytearray, n: int) -> None:
         try:
             self._sockets[socket_index].sendto(memoryview(buf)[:n], self.pack(endpoint))
@@ -165,10 +168,11 @@ class MicroPythonPort:
             try:
                 data, endpoint = self.receive(opened)
             except OSError:
-                return
-            self._driver.datagram(index, data, endpoint)
+                break
+            self._driver.part(index, data, endpoint)
             if self._sockets.get(index) is not opened:
-                return
+                break
+        self._driver.drained()
 
     def _catch_up(self) -> None:
         """Make up for a timer that could not be made when memory was short."""

@@ -28,8 +28,23 @@ class Port(MicroPythonPort):
 
     tcp_options = _TCP_OPTIONS if sys.platform == "linux" else b""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole_len = 0
+        self._address = self._endpoint = b""  # of the last datagram
+        self._to = self._to_address = b""
+
+    def receive_up_to(self, size: int) -> None:
+        self._whole_len = size + 1
+
     def receive(self, opened: object) -> tuple:
         """Look at the beginning first: a read of full size would need 1.5 KB in one piece for every datagram."""
+        if self._whole_len:
+            data, address = opened.recvfrom(self._whole_len)
+            if address != self._address:
+                self._address = address
+                self._endpoint = self.unpack(address)
+            return data, self._endpoint
         data, address = opened.recvfrom(_USUAL_LEN, socket.MSG_PEEK)
         if len(data) < _USUAL_LEN:
             opened.recvfrom(1)
@@ -82,7 +97,10 @@ class Port(MicroPythonPort):
 
     def pack(self, endpoint: bytes) -> bytes:
         """The system's form of an endpoint."""
-        return _PREFIX + endpoint[4:6] + endpoint[:4] + _ZEROS
+        if endpoint != self._to:
+            self._to = endpoint
+            self._to_address = _PREFIX + endpoint[4:6] + endpoint[:4] + _ZEROS
+        return self._to_address
 
     def unpack(self, address: bytes | bytearray) -> bytes:
         """The endpoint of a system's address."""

@@ -119,10 +119,10 @@ class Stack:
     def offer_streams(self, handler: object, packet_max: int) -> None:
         """Give stream packets, up to `packet_max` octets long, to `handler`: see `streams.StreamTags`."""
         self._streams = handler
+        self.port.receive_up_to(packet_max)
         if packet_max > len(self._rx):
             self._rx = bytearray(packet_max)
             self.output.writer.buf = bytearray(packet_max)
-            self.port.receive_up_to(packet_max)
 
     @property
     def packet_max(self) -> int:

@@ -32,12 +32,13 @@ def packet_len(segment: int) -> int:
 class Entry:
     """One connection's streams, and its part of the slots: `taken` of them. To the streams it is their pool."""
 
-    __slots__ = ("_tags", "connection", "streams", "taken")
+    __slots__ = ("_tags", "connection", "has_news", "streams", "taken")
 
     def __init__(self, tags: object, connection: object, rng: object, limits: StreamLimits) -> None:
         self._tags = tags
         self.connection = connection
         self.taken = 0
+        self.has_news = False  # packets came that nobody has been told of
         self.streams = Streams(rng, limits, False, self.admits, self)
         self.streams.when_over = self.report
 
@@ -90,15 +91,18 @@ class StreamTags:
         if entry is None:
             entry = Entry(self, connection, self._stack.rng, self._limits)
             self._entries.append(entry)
+        entry.has_news = True
         result = entry.streams.take(now_ms, packet, off, n)
         if result == NEWS:
             connection.restart_timer(now_ms)
             return TAKEN
         return REPLAY if result == OLD else UNKNOWN
 
-    def answer(self, now_ms: int, connection: object) -> None:
-        """Send what the packet in work gave rise to; the peer's address is up to date now."""
-        self.flush(now_ms, connection)
+    def answer_held(self, now_ms: int) -> None:
+        """Work on all that came since the last time."""
+        for entry in self._entries:
+            if entry.has_news:
+                self._work(now_ms, entry)
 
     def moved(self, now_ms: int, connection: object) -> None:
         """The peer has another address."""
@@ -145,7 +149,7 @@ class StreamTags:
     # What services ask
 
     def flush(self, now_ms: int, connection: object) -> None:
-        """Something was read, written, closed or released on a stream of this connection."""
+        """Something happened on a stream of this connection: tell its users, and send what there is to send."""
         entry = self._find(connection)
         if entry is not None:
             self._work(now_ms, entry)
@@ -175,6 +179,7 @@ class StreamTags:
     def _work(self, now_ms: int, entry: Entry) -> None:
         """Let services do what they can, then send; and again, for sending makes room."""
         streams = entry.streams
+        entry.has_news = False
         if streams.reliable != entry.connection.is_reliable:
             streams.reliable = entry.connection.is_reliable
         self._tell(now_ms, entry)

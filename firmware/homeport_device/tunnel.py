@@ -25,7 +25,8 @@ _LOOPBACK = b"\x7f\x00\x00\x01"
 _DEFAULT_PORT = const(22)
 _BLANK = const(0x20)
 _DELETE = const(0x7F)
-# Reads take at most so much, whatever the size of a segment.
+# What is read from a target at once, in segments and at most in octets.
+_READ_SEGMENTS = const(4)
 _BUFFER_MAX = const(65536)
 
 
@@ -38,7 +39,7 @@ class TunnelService:
             raise ConfigError("a tunnel service that allows no host or no port is of no use")
         self.allow = allow
         self.reset = reset
-        self.buf = bytearray(min(segment, _BUFFER_MAX))
+        self.buf = bytearray(min(_READ_SEGMENTS * segment, _BUFFER_MAX))
         self._ports = ports
         self._any_host = hosts == ANY
         self._addresses = set()

@@ -26,6 +26,9 @@ class Stack:
     def datagram(self, now_ms, socket, data, endpoint):
         self.note("datagram", now_ms, socket, data, endpoint)
 
+    def drained(self, now_ms):
+        self.note("drained", now_ms)
+
     def timeout(self, now_ms):
         self.note("timeout", now_ms)
 
@@ -89,6 +92,31 @@ class DriverCase(unittest.TestCase):
             port.time_ms = (port.time_ms + 70) % PERIOD
             driver.timeout()
             self.assertEqual(port.armed, [70, 20])
+
+        self.both(check)
+
+    def test_datagrams_that_arrive_together_are_settled_once(self):
+        def check(driver, stack, port, settled):
+            driver.part(0, b"x", b"endpnt")
+            self.assertTrue(stack.holds_streams)
+            driver.part(1, b"y", b"endpnt")
+            self.assertEqual((settled, port.armed), ([], []))
+            stack.deadline_ms = (port.time_ms + 70) % PERIOD
+            driver.drained()
+            self.assertFalse(stack.holds_streams)
+            self.assertEqual([call[0] for call in stack.calls], ["datagram", "datagram", "drained"])
+            self.assertEqual((len(settled), port.armed), (1, [70]))
+
+        self.both(check)
+
+    def test_a_failure_among_them_is_one_line_and_the_others_are_worked_on(self):
+        def check(driver, stack, port, settled):
+            stack.error = MemoryError()
+            driver.part(0, b"x", b"endpnt")
+            stack.error = None
+            driver.part(0, b"y", b"endpnt")
+            driver.drained()
+            self.assertEqual((len(self.lines), driver.failures, len(settled)), (1, 1, 1))
 
         self.both(check)
 

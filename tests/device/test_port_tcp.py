@@ -22,6 +22,9 @@ class Driver:
     def start(self):
         pass
 
+    def drained(self):
+        """No datagrams come here."""
+
     def call(self, function, *arguments):
         function(self._port.now_ms(), *arguments)
 

@@ -117,6 +117,21 @@ class Path(StreamsCase):
         self.assertIn(("opened", OTHER_NSI), self.bench.app.log)
 
 
+class Bursts(StreamsCase):
+    def test_what_arrives_together_is_answered_together(self):
+        stream = self.bench.opened(b"echo\n")
+        stream.read()
+        stream.write(self.bench.now_ms, bytes(3000))
+        packets = self.peer.packets()
+        self.assertGreater(len(packets), 1)
+        self.bench.stack.holds_streams = True
+        for octets in packets:
+            self.assertEqual(self.give(octets), (TAKEN, []))
+        self.bench.stack.holds_streams = False
+        self.bench.stack.drained(self.bench.now_ms)
+        self.assertEqual(sum(len(octets) > 200 for _, _, octets in self.bench.port.take()), len(packets))
+
+
 class Timers(StreamsCase):
     def test_news_keep_the_connection_alive_and_repeats_do_not(self):
         for start_ms in (1000, PERIOD - 20000):

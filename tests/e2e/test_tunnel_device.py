@@ -3,6 +3,8 @@
 import contextlib
 import hashlib
 import os
+import pty
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -236,3 +238,40 @@ def test_a_client_has_so_many_tunnels_and_no_more(client: StreamClient, target: 
     streams[0].abort(now_ms())
     client.pump(0.2)
     client.open(tunnel_line(target))
+
+
+@pytest.mark.parametrize("runtime", ["micropython", "cpython"])
+def test_the_serial_line_is_a_stream(runtime: str, tmp_path: Path, basestation: Basestation) -> None:
+    line, device_end = pty.openpty()
+    add_owner(tmp_path)
+    options = ["--id", "dev", "--key", KEY.hex(), "--controller", f"127.0.0.1:{basestation.address[1]}"]
+    with running(runtime, "tunnel_gateway", tmp_path, *options, "--uart-device", os.ttyname(device_end)) as device:
+        basestation.attach()
+        client = StreamClient()
+        basestation.introduce(client, os.urandom(4), OWNER)
+        stream = client.open(b"uart\n")
+        assert client.receive(stream, 2) == b"+\n"
+        data = bytes(range(256)) * 8  # a raw line changes nothing, neither newlines nor control characters
+        client.send(stream, data)
+        assert _read_line(client, line, len(data)) == data
+        os.write(line, data[:1000])
+        assert client.receive(stream, 1000) == data[:1000]
+        stream.close(now_ms())
+        client.until(lambda: stream.at_eof)
+        client.close()
+    assert not [text for text in device.lines if "failed" in text or "Traceback" in text]
+    os.close(line)
+    os.close(device_end)
+
+
+def _read_line(client: StreamClient, line: int, n: int) -> bytes:
+    """So many octets of the serial line's other end."""
+    got = bytearray()
+
+    def complete() -> bool:
+        if select.select([line], [], [], 0)[0]:
+            got.extend(os.read(line, n))
+        return len(got) == n
+
+    client.until(complete)
+    return bytes(got)
