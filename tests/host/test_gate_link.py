@@ -300,11 +300,28 @@ async def test_a_link_that_does_not_answer_a_check_is_made_again(link, server, m
     async def be_silent(peer, message):
         pass
 
-    monkeypatch.setattr(websocket, "CHECK_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(websocket, "CHECK_MIN_S", 0.05)
     server.on_message = be_silent
     await link.hello()
     server.arrived.clear()
     link.check()
+    async with asyncio.timeout(10):
+        await server.arrived.wait()
+    assert server.connections == 2
+
+
+async def test_a_link_on_which_nothing_answers_datagrams_is_made_again(link, server, monkeypatch):
+    async def be_silent(peer, message):
+        pass
+
+    monkeypatch.setattr(websocket, "DOUBT_S", 0)
+    monkeypatch.setattr(websocket, "CHECK_MIN_S", 0.05)
+    server.on_message = be_silent
+    await link.hello()
+    server.arrived.clear()
+    link.send_datagram(b"first")
+    await arrival(server, 1)
+    link.send_datagram(b"second")
     async with asyncio.timeout(10):
         await server.arrived.wait()
     assert server.connections == 2

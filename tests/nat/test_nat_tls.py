@@ -75,6 +75,44 @@ def test_a_client_whose_udp_is_let_through_again_leaves_tls(parts, device, clien
     wait_until(lambda: person.switch(device, 1).get("path") in ("relay", "direct"), "the client uses UDP", 30)
 
 
+def test_a_client_that_gets_another_address_goes_on(parts, device, client):
+    home = parts.world.home(Nat.BLOCKED)
+    host = home.host()
+    person = client(host)
+    works_over_tls(person, device)
+    old, new = home.address_of(1), home.address_of(9)
+    host.ip(f"addr del {old}/28 dev lan0")
+    host.ip(f"addr add {new}/28 brd + dev lan0")
+    host.ip(f"route add default via {old.rpartition('.')[0]}.1")
+    called = person.switch(device, 1)
+    assert called.get("result") == SWITCHED_ON, called
+    assert called["path"] == "tls"
+
+
+def test_a_client_whose_link_dies_without_a_word_goes_on(parts, device, client):
+    home = parts.world.home(Nat.BLOCKED)
+    host = home.host()
+    person = client(host)
+    works_over_tls(person, device)
+    home.router.nft(f"""
+table ip deaf {{
+    chain out {{
+        type filter hook forward priority filter - 1;
+        iifname lan tcp sport {_port_to_the_gate(host)} drop
+    }}
+}}
+""")
+    called = person.ask("call", on=device.id, query="light_read.json", params={"light_id": 9}, timeout_ms=20_000)
+    assert called.get("path") == "tls", called
+
+
+def _port_to_the_gate(host):
+    """Of the client's end of its TCP connection."""
+    connections = [line.split()[1:3] for line in host.run("cat", "/proc/net/tcp").splitlines()[1:]]
+    (port,) = (int(near[-4:], 16) for near, far in connections if int(far[-4:], 16) == GATE_PORT)
+    return port
+
+
 def test_a_client_behind_a_proxy_that_is_the_only_way_out(parts, device, client):
     proxy = parts.world.other_server
     log = parts.directory / "proxy.log"

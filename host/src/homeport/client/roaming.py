@@ -44,7 +44,8 @@ class Roaming:
 
     def add(self, session: Session) -> None:
         """Look after a session."""
-        self._sessions[session] = None
+        host = local_host_towards(_ANYWHERE)
+        self._sessions[session] = None if host is None else (_ANYWHERE, host)
         if self._watch is None or self._watch.done():
             self._watch = self._start(self._watch_all())
 

@@ -29,7 +29,8 @@ from homeport.errors import GateError, MalformedError
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 15  # the server needs up to 10 s to find that a device does not answer
 PING_PERIOD_S = 30
-CHECK_TIMEOUT_S = 2
+DOUBT_S = 1.5  # without any answer to what was sent, before we ask whether the server is still there
+CHECK_ROUND_TRIPS, CHECK_MIN_S = 4, 0.5  # for its answer
 QUEUE_MAX = 256 * messages.DATAGRAM_MAX  # bytes that wait to be sent; of more, datagrams are lost, as in any queue
 _READ_MAX = 64 * 1024
 
@@ -52,6 +53,7 @@ class WebSocket:
         self._datagram = b""
         self._queue: list[bytes] = []
         self._queue_len = 0
+        self._unanswered_since_s: float | None = None
         self._asked: dict[int, asyncio.Future[Answer | messages.Pong]] = {}
         self._error = GateError("the basestation closed the connection", "closed")
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,8 +136,14 @@ class WebSocket:
 
     def _flush(self) -> None:
         frames, self._queue, self._queue_len = self._queue, [], 0
-        if frames and self.alive:
-            self._writer.write(b"".join(frames))
+        if not frames or not self.alive:
+            return
+        self._writer.write(b"".join(frames))
+        now_s = time.monotonic()
+        if self._unanswered_since_s is None:
+            self._unanswered_since_s = now_s
+        elif now_s - self._unanswered_since_s > DOUBT_S:
+            self.check()
 
     async def _upgrade(self) -> None:
         started_s = time.monotonic()
@@ -167,6 +175,7 @@ class WebSocket:
             raise gate_error(error, self._where, CONNECT_TIMEOUT_S) from error
         if not data:
             raise self._error
+        self._unanswered_since_s = None
         for event in events:
             if isinstance(event, Ping):
                 self._writer.write(self._protocol.send(event.response()))
@@ -233,7 +242,7 @@ class WebSocket:
 
     async def _check(self) -> None:
         try:
-            async with asyncio.timeout(CHECK_TIMEOUT_S):
+            async with asyncio.timeout(max(CHECK_MIN_S, CHECK_ROUND_TRIPS * self.round_trip_s)):
                 await self.ask(messages.Ping(next(self._ids)))
         except (TimeoutError, GateError):
             self._end(GateError(f"the connection to the basestation at {self._where} is dead", "closed"))
