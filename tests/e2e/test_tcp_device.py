@@ -4,12 +4,14 @@ The device looks for its controller at the gateway's port number, where nobody l
 """
 
 import asyncio
+import re
 import socket
+import urllib.request
 
 import pytest
 from homeport.client import Client
 from homeport.errors import DeviceOffline
-from processes import answer, free_port, running, wait_for_line
+from processes import answer, basestation, free_port, running, wait_for_line
 from remote_world import World
 
 STATE = "heatpump_get_full_state.json"
@@ -83,3 +85,20 @@ async def test_a_device_that_is_killed_is_soon_known_to_be_gone(world):
         await world.shown_when(lambda shown: not shown["attached"], "the loss")
         with pytest.raises(DeviceOffline):
             await read(world)
+
+
+async def test_for_a_client_without_udp_a_device_that_has_it_is_asked_to_come_by_tcp_too(tmp_path):
+    world = World(tmp_path)
+    with basestation(world.root, world.ports), world.device():
+        world.pair()
+        for path, asked in (("relay", 0), ("tls", 1)):
+            async with world.client() as client, await client.connect("demo", path, interface=world.interface) as pump:
+                assert (await pump.call(STATE))["target_temperature"]
+            assert metric(world, "opened") == asked
+
+
+def metric(world, what):
+    """A counter of the gateway, 0 before it was first counted."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{world.ports.admin}/metrics", timeout=10) as answer:
+        figures = answer.read().decode()
+    return sum(map(float, re.findall(rf'^homeport_gateway_total{{what="{what}"}} (.*)$', figures, re.MULTILINE)))
