@@ -3,7 +3,7 @@
 from homeport_core import stream, stream_states, stream_wire, ticks
 from homeport_core.crypto import NullContext
 from homeport_core.packet import Packet, PacketWriter
-from homeport_core.spec import FL_NSI_CO, PL_CRYPTO, PL_SACK, PL_WINDOW, PT_DATA
+from homeport_core.spec import FL_NSI_CO, PL_SACK, PL_WINDOW, PT_DATA
 from homeport_core.streams import StreamLimits, Streams
 
 NSI = b"\x11\x22\x33\x44"
@@ -31,6 +31,9 @@ class Seen:
 
     def __eq__(self, other: object) -> bool:
         return repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     def __repr__(self) -> str:
         return "%s %d/%d adv %d sack %s data %s" % (
