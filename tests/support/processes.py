@@ -136,10 +136,12 @@ def basestation(root, ports):
     return running("basestation", "run", root, *ports.listen(), until="basestation ready")
 
 
-def device(ports, state, *options, device_id="demo", app="heat_pump", key=KEY, until="ready", runtime="micropython"):
-    """A device that runs `app`, which gets `options`."""
+def device(
+    ports, state, *options, device_id="demo", app="heat_pump", key=KEY, until="ready", runtime="micropython", label=""
+):
+    """A device that runs `app`, which gets `options`; `label` is the secret on its label."""
     where = ["--controller", f"127.0.0.1:{ports.controller}", "--local-port", ports.local, "--state", state]
     return running(
         "sim", app, "--id", device_id, *where, "--runtime", runtime, *(("--", *options) if options else ()),
-        until=until, HOMEPORT_DEVICE_KEY=key,
+        until=until, HOMEPORT_DEVICE_KEY=key, HOMEPORT_LABEL_SECRET=label,
     )  # fmt: skip
