@@ -14,6 +14,7 @@ from homeport.basestation.directory import Directory
 from homeport.cli.context import settings_of
 from homeport.cli.output import emit
 from homeport.fingerprint import format_fingerprint
+from homeport.wire import address_text
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, add_completion=False, help="Set up a basestation and run it."
@@ -31,7 +32,7 @@ def init(ctx: typer.Context, directory: Root = Path("var")) -> None:
     """
     files = Directory(directory)
     created = files.initialise()
-    load_config(files.settings)
+    config = load_config(files.settings)
     pin = format_fingerprint(files.pin())
     emit(
         ctx,
@@ -39,6 +40,8 @@ def init(ctx: typer.Context, directory: Root = Path("var")) -> None:
         [
             f"basestation {'created' if created else 'exists already'} in {directory}",
             f"pin {pin}",
+            f"listens on UDP {address_text(config.controller)} (controller) and {address_text(config.gsp)} (gsp), "
+            f"TCP {address_text(config.gateway_or_default)} (gateway) and {address_text(config.gate)} (gate)",
             f"next: homeport device add ID --dir {directory}; homeport basestation run {directory}",
         ],
     )
