@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import client_targets
+import key_targets
 import query_file as query_file_vectors
 import stream_targets
 import vector_files
@@ -195,5 +196,6 @@ TARGETS: dict[str, Target] = {
     "users": users,
     "settings_file": settings_file,
     **client_targets.TARGETS,
+    **key_targets.TARGETS,
     **stream_targets.TARGETS,
 }
