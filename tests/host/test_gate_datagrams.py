@@ -212,7 +212,7 @@ async def test_a_stranger_who_knows_nsi_and_key_of_a_connection_gets_nowhere(ben
 
 async def test_who_guesses_nsis_is_sent_away(bench):
     gate = await bench.client()
-    for number in range(300):
+    for number in range(1_200):
         await gate.send_binary(Client(number.to_bytes(4), bytes(96)).data(b"guess"))
     event = await gate.event()
     assert isinstance(event, TextMessage)

@@ -56,8 +56,8 @@ class SessionSettings:
     pending_max: int = 64
     datagrams: RateLimit = RateLimit(2_000, 20_000.0)
     """As much as one session may send through the relay; more are lost, as on any network."""
-    strays: RateLimit = RateLimit(200, 10.0)
-    """Datagrams for no connection of this client: some come late, or after a restart of ours; more are guesses."""
+    strays: RateLimit = RateLimit(1_000, 100.0)
+    """Datagrams for no connection of this client: after a restart of ours, keep-alives of many; more are guesses."""
     connections_max: int = 256
     """Connections remembered; of more, the oldest can no longer be closed through the gate, and times out."""
 
