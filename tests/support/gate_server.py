@@ -90,7 +90,7 @@ class Peer:
                 elif isinstance(event, BytesMessage):
                     self._datagram += event.data
                     if event.message_finished:
-                        self._gate.datagrams.append(self._datagram)
+                        self._gate.on_datagram(self, self._datagram)
                         self._datagram = b""
                 elif isinstance(event, CloseConnection):
                     self.writer.write(self.socket.send(event.response()))
@@ -111,6 +111,7 @@ class Gate:
         self.subprotocol = messages.SUBPROTOCOL
         self.on_connect = None
         self.on_message = self.answer
+        self.on_datagram = lambda _peer, data: self.datagrams.append(data)
         self.arrived = asyncio.Event()
 
     def demand_certificates_of(self, authority):
