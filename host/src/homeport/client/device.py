@@ -23,7 +23,7 @@ from homeport.client.session.events import (
 from homeport.client.session.paths import PathKind
 from homeport.client.session.refusals import UNKNOWN_QUERY
 from homeport.client.session.requests import Retry
-from homeport.client.session.session import Session
+from homeport.client.session.session import Session, State
 from homeport.client.streams.calls import StreamCalls
 from homeport.errors import HomeportError, RefusedError, StateError
 
@@ -59,9 +59,19 @@ class Device(AclCalls, StreamCalls):
         return self._path
 
     @property
+    def why_relayed(self) -> str | None:
+        """Why the basestation carries the packets, if it does and that is known."""
+        return self._session.why_relayed
+
+    @property
     def is_open(self) -> bool:
         """False once the connection has ended."""
         return self._path is not None and not self._closed.is_set()
+
+    @property
+    def is_answering(self) -> bool:
+        """False while no path to the device works; it may still come back before the connection ends."""
+        return self.is_open and self._session.state is State.OPEN
 
     @property
     def is_private(self) -> bool:
@@ -144,7 +154,8 @@ class Device(AclCalls, StreamCalls):
             info = {}
         return {"id": self.id, "path": str(self.path), "connect_ms": self.connect_ms,
                 "round_trip_ms": self.elapsed_ms, "encrypted": self.is_private,
-                "end_to_end": self.end_to_end, "proxy": self.proxy, **info}  # fmt: skip
+                "end_to_end": self.end_to_end, "proxy": self.proxy,
+                "why_relayed": self.why_relayed, **info}  # fmt: skip
 
     async def wait_closed(self) -> HomeportError | None:
         """Wait until the connection has ended; returns why, None when it was closed here."""

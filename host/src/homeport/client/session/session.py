@@ -43,7 +43,7 @@ from homeport.client.session.control import Control
 from homeport.client.session.events import Closed, Event, Opened, PathChanged, SearchWanted
 from homeport.client.session.exchange import Exchange
 from homeport.client.session.opening import Opening, Rng
-from homeport.client.session.paths import Path
+from homeport.client.session.paths import Path, PathKind
 from homeport.client.session.rekey import Rekey, key_missing
 from homeport.client.session.requests import Retry
 from homeport.client.session.searching import Searching
@@ -131,7 +131,7 @@ class Session:
             self._continue_close(now_ms)
         elif self.state in (State.OPEN, State.LOST):
             repeats = self._requests.due(now_ms)
-            if repeats:
+            if repeats or (self._streams is not None and self._streams.take_doubt(now_ms)):
                 self._steering.doubt(now_ms)
             # Before the repeats: it is also what tells the relay of our new address.
             self._steer(now_ms)
@@ -192,6 +192,15 @@ class Session:
     def path(self) -> Path | None:
         """The path in use, or the last one; None until the connection is open."""
         return self._steering.path
+
+    @property
+    def why_relayed(self) -> str | None:
+        """Why the basestation carries the packets, if it does and that is known."""
+        if self.path is None or not self.path.is_relayed:
+            return None
+        if self.path.kind is PathKind.TLS:
+            return "UDP does not get through to the basestation"
+        return None if self.opening.searching is None else self.opening.searching.obstacle
 
     @property
     def rtt_ms(self) -> int | None:

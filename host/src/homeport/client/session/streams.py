@@ -18,6 +18,7 @@ from homeport.client.session.opening import Opening, Rng
 from homeport.client.session.paths import Path, PathKind
 
 STREAMS_MAX = 256
+DOUBT_MS = 1_000
 SEND_MAX = 64  # packets in one go: other sessions want their turn
 _PACKET_MAX = 0xFFFF
 _LOOPBACK = 127
@@ -50,6 +51,7 @@ class SessionStreams:
         self._writer = PacketWriter(bytearray(_PACKET_MAX))
         self._now_ms = 0
         self._due_ms: int | None = None
+        self._unanswered_since_ms: int | None = None
 
     @property
     def deadline_ms(self) -> int | None:
@@ -80,6 +82,7 @@ class SessionStreams:
         """Take a stream packet; whether it brought anything new, which no replay does. Raises ProtocolError."""
         off, n = context.open_in_place(packet)
         self.wake(now_ms)
+        self._unanswered_since_ms = None
         return self._machine.take(self._ticks(), packet, off, n) == NEWS
 
     def send(self, now_ms: int, context: Context) -> list[bytes]:
@@ -95,7 +98,17 @@ class SessionStreams:
             if len(packets) == SEND_MAX:
                 self._due_ms = now_ms + 1
                 break
+        if packets and self._unanswered_since_ms is None:
+            self._unanswered_since_ms = now_ms
         return packets
+
+    def take_doubt(self, now_ms: int) -> bool:
+        """Whether what was sent finds no answer, so that the path should be looked at; once a second."""
+        since_ms = self._unanswered_since_ms
+        if since_ms is None or now_ms - since_ms < DOUBT_MS:
+            return False
+        self._unanswered_since_ms = now_ms
+        return True
 
     def path_changed(self, now_ms: int, path: Path) -> None:
         """Packets take another way. Streams with segments that it cannot carry are reset."""

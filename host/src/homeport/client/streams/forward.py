@@ -124,7 +124,13 @@ class Forwarder:
 
     async def _open_now(self, command: bytes) -> StreamTransport:
         device = await self._standing.device()
-        return await device.streams.open(command)
+        try:
+            return await device.streams.open(command)
+        except HomeportError:
+            if device.is_open:
+                raise
+        # The connection turned out to be dead: nothing was sent yet, so the next one will do.
+        return await (await self._standing.device()).streams.open(command)
 
     def _done(self, pump: Pump) -> None:
         task = self._pumps.pop(pump, None)

@@ -11,7 +11,6 @@ from typing import Any
 
 from homeport_core import ticks
 from homeport_core.stream import ABORTED, CLOSED, OPENED
-from homeport_core.stream_machine import REFUSED
 from homeport_core.streams import Stream
 
 from homeport import wire
@@ -31,6 +30,7 @@ ANSWER_S = 10.0
 ANSWERING = ("echo", "uart")
 
 _LOST_POLL_S = 0.05
+_REFUSED = "refused by the peer"  # `Stream.reason` when an RST came instead of SYN|ACK
 
 _NEXT_SERVICE = "see which services the device offers, and whether this user may use them ('homeport acl DEVICE list')"
 _NEXT_SLOTS = "close other tunnels to it, or give the device more streams"
@@ -120,7 +120,7 @@ class DeviceStreams:
             opened.set_exception(self._why_not_open(stream))
 
     def _why_not_open(self, stream: Stream) -> StreamError:
-        if stream.reason == REFUSED:
+        if stream.reason == _REFUSED:
             return StreamError("the device has no free stream", "busy", _NEXT_SLOTS)
         return StreamError("the device does not answer streams", "silent", _NEXT_SILENT)
 

@@ -42,7 +42,9 @@ class Pump:
             return
         self.remote.connection_made(stream)
         stream.set_protocol(self.remote)
-        if self.local.transport is not None:
+        if self.local.ended:
+            stream.write_eof()
+        elif self.local.transport is not None:
             self.local.transport.resume_reading()
 
     def reset(self) -> None:

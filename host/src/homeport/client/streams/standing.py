@@ -12,6 +12,7 @@ from homeport.errors import DeviceOffline, HomeportError, StateError
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 30.0
 ATTEMPT_S = 30.0
+WATCH_S = 1.0
 
 Connect = Callable[[], Awaitable[Device]]
 
@@ -64,9 +65,41 @@ class Standing:
 
     async def _keep(self) -> None:
         while self._device is not None:
-            error = await self._device.wait_closed()
-            self._tell(Lost(error or DeviceOffline("the connection was closed")))
-            await self._come_back()
+            error = await self._until_lost(self._device)
+            if error is not None:
+                self._tell(Lost(error))
+                await self._come_back()
+
+    async def _until_lost(self, device: Device) -> HomeportError | None:
+        """Wait for the connection's end, and return why; None when another has taken the place of a silent one."""
+        ending = asyncio.create_task(device.wait_closed())
+        try:
+            while not ending.done():
+                await asyncio.wait([ending], timeout=WATCH_S)
+                if ending.done() or device.is_answering:
+                    continue
+                await asyncio.wait([ending], timeout=WATCH_S)  # a path that died is often replaced by the next
+                if not ending.done() and not device.is_answering and await self._replace(device):
+                    return None
+        finally:
+            ending.cancel()
+        return ending.result() or DeviceOffline("the connection was closed")
+
+    async def _replace(self, silent: Device) -> bool:
+        """Connect beside a silent connection, which a restarted device or basestation may have forgotten."""
+        try:
+            async with asyncio.timeout(ATTEMPT_S):
+                device = await self._connect()
+        except (HomeportError, OSError):
+            return False  # then the silent one may yet come back, and ends by itself if not
+        await asyncio.sleep(WATCH_S)
+        if silent.is_answering:
+            await device.close()
+            return False
+        self._tell(Lost(DeviceOffline("the device has forgotten the connection")))
+        self._welcome(device, again=True)
+        await silent.close()
+        return True
 
     async def _come_back(self) -> None:
         delay_s = FIRST_RETRY_S
