@@ -1,7 +1,7 @@
 """A device for measuring: `source` sends without end, `sink` takes all there is. Runs on both interpreters."""
 
-from homeport_device.device import ANYONE, Device, load_config
 from homeport_device.services import Session
+from homeport_device.stream_device import ANYONE, StreamDevice, load_config
 
 BLOCK = bytes(4096)
 
@@ -37,7 +37,7 @@ class Sink(Session):
             self.end(now_ms)
 
 
-device = Device(load_config({"streams": 4}), name="Flow", type="Homeport flow", admit=lambda connection: True)
-device.offer(b"source", Service(Source))
-device.offer(b"sink", Service(Sink))
+device = StreamDevice(load_config({"streams": 2}), name="Flow", type="Homeport flow", admit=lambda connection: True)
+device.services.add(b"source", Service(Source))
+device.services.add(b"sink", Service(Sink))
 device.run()

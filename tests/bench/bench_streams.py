@@ -1,0 +1,229 @@
+"""How fast streams are, as ratios within one run.
+
+    python tests/bench/bench_streams.py
+
+First on this machine: a tunnel and a stream from the client library to a device, both on CPython, against a plain
+asyncio TCP proxy between the same source and sink; then to a device on Unix MicroPython, against a bare loop that seals
+and sends, or receives and opens, the same segments. All of it is encrypted. The local path is the loopback interface,
+whose datagrams may be 60 kB; the direct path takes this machine for another one, with segments of 1247 octets.
+
+Then on simulated paths, where nothing depends on this machine: goodput against a sender with a fixed window of four.
+"""
+
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+
+from device_process import environment as firmware_environment
+from device_process import running
+from homeport.client import Profile
+from homeport_core.crypto import AesContext
+from homeport_core.packet import encode
+from homeport_core.spec import PL_WINDOW, PT_DATA
+from processes import HOMEPORT, KEY, Ports, answer, basestation, environment, free_port, homeport
+from reno import reno_goodput
+from stream_flow import stream_rate
+from stream_link import Link
+from stream_pairs import OURS, REFERENCE, links
+from stream_speed import RUN_MS, goodput
+from tcp_flow import Target
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+MICROPYTHON = str(Path(sys.executable).with_name("micropython"))
+LABEL = "00112233445566778899aabbccddeeff"
+ROUNDS = 3
+SEGMENT = 1247
+LOOP_S = 2
+WAYS = (True, False)  # towards the device, from it
+MEGABYTE = 1e6
+MEGABIT = 1e6 / 8
+
+
+class Paired:
+    """A basestation, a device that runs `app`, and a profile that is paired with it by the device's label."""
+
+    def __init__(self, root: Path, profile: Profile, local_port: int) -> None:
+        self.home = root / "home"
+        self.profile = profile
+        self.local = f"demo@127.0.0.1:{local_port}"
+        label = root / "label"
+        label.write_text(LABEL + "\n")
+        done = homeport("--home", self.home, "pair", self.local, "--label-secret-file", label)
+        assert done.returncode == 0, done.stderr
+
+    def stream(self, path: str, upwards: bool) -> float:
+        """Octets a second over a stream."""
+        return stream_rate(self.profile, self.local if path == "local" else "demo", path, upwards)
+
+    @contextmanager
+    def tunnel(self, target: Target) -> Iterator[int]:
+        """`homeport tunnel` to the target; yields its local port."""
+        command = [HOMEPORT, "--home", str(self.home), "--json", "tunnel", self.local, f"0:127.0.0.1:{target.port}"]
+        process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                news = json.loads(line)
+                if news["event"] == "listening":
+                    yield news["local_port"]
+                    return
+        finally:
+            process.send_signal(2)
+            process.wait()
+
+
+@contextmanager
+def paired(runtime: str, app: str, *options: str) -> Iterator[Paired]:
+    """All of that, running."""
+    os.environ["HOMEPORT_LABEL_SECRET"] = LABEL
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        ports = Ports()
+        pin = answer("basestation", "init", root / "base")["pin"]
+        answer("device", "add", "demo", "--dir", root / "base", "--key", KEY)
+        profile = Profile.create(root / "home", "bench", basestation=f"127.0.0.1:{ports.gate}", pin=pin)
+        where = ["--id", "demo", "--key", KEY, "--controller", f"127.0.0.1:{ports.controller}", *options]
+        with basestation(root / "base", ports), running(runtime, app, root / "state", *where) as device:
+            assert device.wait_for("homeport: attached"), device.lines
+            yield Paired(root, profile, device.local_port)
+
+
+@contextmanager
+def plain_proxy(target: Target) -> Iterator[int]:
+    """The plain proxy to the target; yields its port."""
+    process = subprocess.Popen(
+        [sys.executable, str(SUPPORT / "plain_proxy.py"), str(target.port)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        yield int(process.stdout.readline())
+    finally:
+        process.kill()
+        process.wait()
+
+
+def show(name: str, rates: list[float], ratio: float, unit: float = MEGABYTE) -> None:
+    print(f"{name:44} {statistics.median(rates) / unit:8.1f} MB/s  ratio {ratio:.2f}")
+
+
+def on_cpython() -> None:
+    """Interleaved, so that whatever else this machine does hits all alike."""
+    target = Target()
+    rates: dict[str, list[float]] = {}
+
+    def note(name: str, rate: float) -> None:
+        rates.setdefault(name, []).append(rate)
+
+    flow = str(SUPPORT / "stream_flow_device.py")
+    gateway_options = ["--allow-port", str(target.port)]
+    with (
+        plain_proxy(target) as plain_port,
+        paired("cpython", "tunnel_gateway", *gateway_options) as gateway,
+        paired("cpython", flow) as device,
+        gateway.tunnel(target) as tunnel_port,
+    ):
+        for _ in range(ROUNDS):
+            for upwards in WAYS:
+                way = "up" if upwards else "down"
+                note(f"plain asyncio TCP proxy, {way}", target.measure(plain_port, upwards))
+                note(f"stream, loopback's segments, {way}", device.stream("local", upwards))
+                note(f"tunnel, loopback's segments, {way}", target.measure(tunnel_port, upwards))
+                note(f"stream, segments of 1247, {way}", device.stream("direct", upwards))
+    for name, found in rates.items():
+        plain = rates[f"plain asyncio TCP proxy, {name.rpartition(' ')[2]}"]
+        show(name, found, statistics.median(found) / statistics.median(plain))
+
+
+def loop_sends() -> float:
+    """Octets a second that a bare loop on MicroPython seals and sends."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.bind(("127.0.0.1", 0))
+        return Loop("send", sink.getsockname()[1]).result()
+
+
+def loop_receives() -> float:
+    """Octets a second that a bare loop on MicroPython receives and opens."""
+    port = free_port(socket.SOCK_DGRAM)
+    payloads = [(PL_WINDOW, bytes(16))]
+    keys = AesContext(bytes(range(96)), True)
+    datagram = encode(PT_DATA, payloads, tag=0x1000, context=keys, plaintext=bytes(SEGMENT), iv=bytes(16))
+    loop = Loop("receive", port)
+    loop.wait_ready()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as source:
+        while loop.process.poll() is None:
+            for _ in range(64):
+                source.sendto(datagram, ("127.0.0.1", port))
+            time.sleep(0.0005)
+    return loop.result()
+
+
+class Loop:
+    """The bare loop in a process."""
+
+    def __init__(self, kind: str, port: int) -> None:
+        script = str(SUPPORT / "datagram_loop_micropython.py")
+        command = [MICROPYTHON, script, kind, str(port), str(SEGMENT), str(LOOP_S)]
+        self.process = subprocess.Popen(command, env=firmware_environment(), stdout=subprocess.PIPE, text=True)
+
+    def wait_ready(self) -> None:
+        assert self.process.stdout is not None and self.process.stdout.readline()
+
+    def result(self) -> float:
+        out, _ = self.process.communicate(timeout=60)
+        return float(out)
+
+
+def on_micropython() -> None:
+    """The device's part alone is measured against the bare loop: the client is faster than either."""
+    rates: dict[str, list[float]] = {}
+    with paired("micropython", str(SUPPORT / "stream_flow_device.py")) as device:
+        for _ in range(ROUNDS):
+            rates.setdefault("bare loop, receive and open", []).append(loop_receives())
+            rates.setdefault("stream, up", []).append(device.stream("direct", True))
+            rates.setdefault("bare loop, seal and send", []).append(loop_sends())
+            rates.setdefault("stream, down", []).append(device.stream("direct", False))
+    for (name, bare), (stream, found) in zip(list(rates.items())[::2], list(rates.items())[1::2], strict=True):
+        show("MicroPython: " + name, bare, 1)
+        show("MicroPython: " + stream, found, statistics.median(found) / statistics.median(bare))
+
+
+def simulated() -> None:
+    """Round trips of 50 ms with loss, and a bottleneck of 10 Mbit/s with a short queue."""
+    print("\nsimulated, 50 ms round trip, Mbit/s (median of 3 seeds)")
+    for loss in (0.0, 0.01, 0.03, 0.05, 0.10):
+        plain = statistics.median(reno_goodput(*links(seed, delay_ms=25, loss=loss), RUN_MS) for seed in range(3))
+        line = f"  loss {loss:5.0%}  window-4 Reno {plain / MEGABIT:6.2f}"
+        for right in (OURS, REFERENCE):
+            found = [goodput(*links(seed, delay_ms=25, loss=loss), right) for seed in range(3)]
+            rate = statistics.median(rate for rate, _ in found)
+            wasted = max(share for _, share in found)
+            line += f"  to {right} {rate / MEGABIT:6.2f} (ratio {rate / plain:5.1f}, wasted {wasted:.1%})"
+        print(line)
+    for queue in (15_000, 60_000, 250_000):
+        there = Link(1, 25, bandwidth=1250, queue=queue)
+        rate, wasted = goodput(there, Link(2, 25))
+        lost = there.overflowed / there.datagrams
+        print(
+            f"  10 Mbit/s, queue {queue:7}: {rate / MEGABIT:5.2f}, wasted {wasted:.1%}, dropped by the queue {lost:.1%}"
+        )
+
+
+def main() -> None:
+    on_cpython()
+    on_micropython()
+    simulated()
+
+
+if __name__ == "__main__":
+    main()
