@@ -77,6 +77,7 @@ class Flight:
         "_places",
         "_resent",
         "_ring",
+        "_sack_is_full",
         "_size",
         "_tally",
         "congestion",
@@ -102,6 +103,7 @@ class Flight:
         self.congestion = Congestion(window)
         self.reorder_at_ms = -1
         self._latest = Latest(now_ms)
+        self._sack_is_full = False  # all runs that a SACK has room for were reported
         self._next_id = 1
         self._judged = first  # all below arrived, were lost, or were sent again
         self._resent: deque[tuple[int, int]] = deque((), 3 * self._places)  # (number, id) of repetitions, in order
@@ -129,8 +131,12 @@ class Flight:
                 news = True
         if latest.newest_id > newest_id:
             self.congestion.acknowledged(latest.newest_id, self._next_id, self.round_trip.least)
+        if ranges:
+            self._sack_is_full = len(ranges) >= _SACK_FULL
         if news:
-            self.judge(now_ms, len(ranges) >= _SACK_FULL)
+            self.judge(now_ms)
+        elif self._sack_is_full:
+            self._judge_first(now_ms)
         return news
 
     def _advance(self, now_ms: int, ack: int) -> None:
@@ -187,7 +193,7 @@ class Flight:
 
     # What did not
 
-    def judge(self, now_ms: int, sack_is_full: bool) -> None:
+    def judge(self, now_ms: int) -> None:
         """Find what was lost: first among what was sent once, then among what was sent again."""
         self.reorder_at_ms = -1
         if self.reliable:
@@ -211,7 +217,15 @@ class Flight:
         self._judged = number
         if self._resent:
             # With all four runs of a SACK in use, arrivals go unreported, so that only time tells (streams 7.1 row 13).
-            self._judge_resent(now_ms, 0 if sack_is_full else counted_id)
+            self._judge_resent(now_ms, 0 if self._sack_is_full else counted_id)
+
+    def _judge_first(self, now_ms: int) -> None:
+        """Something arrived that no SACK has room for: if the oldest was to come, it would have come by now."""
+        segment = self.place(self.una)
+        waited_ms = ticks.diff(now_ms, segment.sent_at_ms)
+        if segment.mark == IN_FLIGHT and segment.tries > 1 and waited_ms > self.round_trip.smooth * 3 // 2:
+            self._lose(now_ms, segment)
+            self._lost_again.append(self.una)
 
     def _judge_resent(self, now_ms: int, counted_id: int) -> None:
         wait_ms = self.round_trip.smooth * 3 // 2 + 1
@@ -234,7 +248,7 @@ class Flight:
         segment.mark = LOST
         self.in_flight -= 1
         self._tally.marked += 1
-        self.congestion.lost(segment.sent_id)
+        self.congestion.lost(segment.sent_id, self._next_id)
         self._latest.lost(now_ms)
 
     def lose_all(self) -> None:
@@ -269,8 +283,11 @@ class Flight:
             queue.popleft()
         return -1
 
-    def last(self) -> int:
-        """The last number that may still arrive, or -1."""
+    def probe(self) -> int:
+        """The number to probe with when nothing is heard: the last that may still arrive, or the oldest when a SACK
+        could not report that; or -1."""
+        if self._sack_is_full and self.place(self.una).mark == IN_FLIGHT:
+            return self.una
         for number in range(self.next - 1, self.una - 1, -1):
             if self.place(number).mark == IN_FLIGHT:
                 return number

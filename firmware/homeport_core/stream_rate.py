@@ -91,6 +91,7 @@ _AWAITING = const(3)  # what was sent in that round trip is still on the way
 _WINDOW_FIRST = const(10)
 _WINDOW_MIN = const(4)
 _JUDGED_MIN = const(32)  # a share of losses is judged over so many segments at least
+_LATER = const(4)
 _BURST_LOSS = const(4)  # so many at once end the doubling
 _WHOLE = const(1024)  # shares of losses are counted in parts of this
 _EXCESS = const(170)  # so much more than usual is congestion
@@ -128,7 +129,7 @@ class Congestion:
         self._window = min(_WINDOW_FIRST, limit)
         self._phase = _STARTING
         self._mark = 0  # the round ends when a transmission from here on is delivered
-        self._first_id = self._last_id = 0  # the probe's transmissions
+        self._first_id = self._last_id = 0  # the transmissions that count: later ones, before the latter in a probe
         self._done = self._lost = 0  # of the transmissions now judged
         self._usual = 0  # share of losses that no window explained
         self._rounds = 0
@@ -155,30 +156,27 @@ class Congestion:
 
     def delivered(self, sent_id: int) -> None:
         """The transmission `sent_id` arrived."""
-        if self._phase <= _CRUISING:
+        if self._counts(sent_id):
             self._done += 1
-            if self._phase == _STARTING and self._was_full and self._window < self.limit:
-                self._window += 1
-        elif self._is_of_probe(sent_id):
-            self._done += 1
+        if self._phase == _STARTING and self._was_full and self._window < self.limit:
+            self._window += 1
 
-    def lost(self, sent_id: int) -> None:
-        """The transmission `sent_id` is taken for lost."""
-        if self._phase <= _CRUISING:
-            self._lost += 1
-            if self._phase == _STARTING and self._lost >= _BURST_LOSS and self._lost * 8 > self._done + self._lost:
-                # What was sent since is lost in part as well, and not known yet.
-                self._cut(self._window // 2)
-        elif self._is_of_probe(sent_id):
-            self._lost += 1
+    def lost(self, sent_id: int, next_id: int) -> None:
+        """The transmission `sent_id` is taken for lost, before `next_id` is sent."""
+        if not self._counts(sent_id):
+            return
+        self._lost += 1
+        if self._phase == _STARTING and self._lost >= _BURST_LOSS and self._lost * 8 > self._done + self._lost:
+            # What was sent since is lost in part as well, and not known yet.
+            self._cut(self._window // 2, next_id)
 
     def found(self) -> None:
         """What was taken for lost had only been overtaken."""
         if self._lost:
             self._lost -= 1
 
-    def _is_of_probe(self, sent_id: int) -> bool:
-        return self._first_id <= sent_id and (self._phase == _PROBING or sent_id < self._last_id)
+    def _counts(self, sent_id: int) -> bool:
+        return sent_id >= self._first_id and (self._phase != _AWAITING or sent_id < self._last_id)
 
     def collapsed(self) -> None:
         """Nothing came back for a whole timeout: begin small again."""
@@ -197,7 +195,7 @@ class Congestion:
         self._mark = next_id
         self._rounds += 1
         if self._rtt_ms >= 0 and 2 * self._rtt_ms > 3 * least_ms + 20:
-            self._cut(self._window - self._window // 8)
+            self._cut(self._window - self._window // 8, next_id)
         elif self._phase == _STARTING:
             self._done = self._lost = 0
         elif self._phase == _CRUISING:
@@ -205,8 +203,9 @@ class Congestion:
         elif self._phase == _PROBING:
             self._phase = _AWAITING
             self._last_id = next_id
+            self._mark = next_id + _LATER  # until then the last ones are not known to be lost
         else:
-            self._judge_probe()
+            self._judge_probe(next_id)
         self._rtt_ms = -1
 
     def _judge(self, next_id: int) -> None:
@@ -216,7 +215,7 @@ class Congestion:
             return
         share = self._lost * _WHOLE // total
         if share > self._usual + _EXCESS:
-            self._cut(self._window * self._done // total)
+            self._cut(self._window * self._done // total, next_id)
             self._usual = (self._usual + share) // 2
         elif self._rounds >= self._rounds_between and self._was_full and self._window < self.limit:
             self._learn(share)
@@ -229,13 +228,14 @@ class Congestion:
     def _learn(self, share: int) -> None:
         self._usual += (share - self._usual) // 2
 
-    def _judge_probe(self) -> None:
+    def _judge_probe(self, next_id: int) -> None:
         """What was sent with a larger window is through, or lost."""
         total = self._done + self._lost
         extra = self._lost - total * self._usual // _WHOLE
         if extra >= 3 and extra * 12 > total:
-            probed = self._probed()
-            self._cut(min(probed - probed * extra // total, self._window) * 15 // 16)
+            # Then what was lost before was probably lost to the same queue.
+            self._usual //= 2
+            self._cut(min(self._probed() * self._done // total, self._window) * 15 // 16, next_id)
             self._rounds_between = min(self._rounds_between * 2, _ROUNDS_MAX)
             return
         if total > self._window:
@@ -243,7 +243,9 @@ class Congestion:
             self._rounds_between = _ROUNDS_FIRST
         self._start(_CRUISING)
 
-    def _cut(self, window: int) -> None:
+    def _cut(self, window: int, next_id: int) -> None:
+        """Shrink; what was sent with the larger window says nothing about the smaller."""
+        self._first_id = next_id
         self._window = max(min(window, self._window), min(_WINDOW_MIN, self.limit))
         self._start(_CRUISING)
 

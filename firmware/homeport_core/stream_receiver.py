@@ -6,7 +6,7 @@ Numbers in here count from the peer's first data segment, whose number on the wi
 from homeport_core import ticks
 from homeport_core.compat import const
 from homeport_core.stream_memory import Memory
-from homeport_core.stream_wire import RANGES_MAX, SACK_MAX, distance, write_range
+from homeport_core.stream_wire import RANGE_LEN, RANGES_MAX, SACK_MAX, distance, write_range
 
 # What became of a segment.
 STORED = const(0)
@@ -34,6 +34,7 @@ class Receiver:
         "_announced",
         "_fin",
         "_has_sack",
+        "_latest",
         "_memory",
         "_offset",
         "_pending",
@@ -66,6 +67,7 @@ class Receiver:
         self._has_sack = has_sack
         self._read = self._top = self._offset = 0  # next to read, first missing, octets read of the former
         self._runs: list[int] = []  # start, end, start, end … of what stands above `_top`, ascending
+        self._latest = 0  # the segment above a hole that arrived last
         self._fin = -1
         self.is_complete = False
         self.ready = 0
@@ -115,6 +117,7 @@ class Receiver:
                 self._ack_at_ms = ticks.add(now_ms, _ACK_DELAY_MS)
         else:
             self.wants_ack = True
+            self._latest = number
             self._insert(number)
             self._advance()
         if self._fin == self._top:
@@ -143,9 +146,7 @@ class Receiver:
         if n and number == runs[n - 1]:
             runs[n - 1] = number + 1
             return
-        at = n
-        while at and runs[at - 2] > number:
-            at -= 2
+        at = self._above(number)
         joins_before = at > 0 and runs[at - 1] == number
         joins_after = at < n and runs[at] == number + 1
         if joins_before and joins_after:
@@ -159,6 +160,18 @@ class Receiver:
         else:
             runs.insert(at, number + 1)
             runs.insert(at, number)
+
+    def _above(self, number: int) -> int:
+        """Where in `_runs` the first run begins that starts above `number`."""
+        runs = self._runs
+        low, high = 0, len(runs) // 2
+        while low < high:
+            middle = (low + high) // 2
+            if runs[2 * middle] > number:
+                high = middle
+            else:
+                low = middle + 1
+        return 2 * low
 
     def _advance(self) -> None:
         """Move the first missing number over the first run, when that begins there."""
@@ -191,7 +204,11 @@ class Receiver:
         return self._window - self._top + self._read
 
     def sack(self) -> bytes | memoryview:
-        """The data of a SACK payload: up to four runs, the highest first; b"" without holes."""
+        """The data of a SACK payload: up to four runs, the highest first; b"" without holes.
+
+        With more than four the last place is for the one that grew last, or else a sender that fills low holes would
+        not hear of it.
+        """
         runs = self._runs
         at = len(runs)
         if not at or not self._has_sack:
@@ -199,6 +216,10 @@ class Receiver:
         end = 0
         while at and end < SACK_MAX:
             at -= 2
+            if end == SACK_MAX - RANGE_LEN and at:
+                latest = self._above(self._latest) - 2
+                if 0 <= latest < at:
+                    at = latest
             end = write_range(self._sack, end, self.base + runs[at], self.base + runs[at + 1])
         return self._views[end // 8 - 1]
 

@@ -145,7 +145,7 @@ class Sender:
             return flight.una - 1
         if self._owes_tail_probe:
             self._owes_tail_probe = False
-            number = flight.last()
+            number = flight.probe()
             if number >= 0:
                 return number
         number = flight.lost()
@@ -206,7 +206,7 @@ class Sender:
         flight = self.flight
         self.pacer.wait_until_ms = -1
         if flight.reorder_at_ms >= 0 and ticks.diff(now_ms, flight.reorder_at_ms) >= 0:
-            flight.judge(now_ms, False)
+            flight.judge(now_ms)
         if flight.una < flight.next and not flight.reliable:
             waited_ms = ticks.diff(now_ms, self._heard_at_ms)
             if waited_ms >= flight.round_trip.timeout_ms:

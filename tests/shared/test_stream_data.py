@@ -565,7 +565,7 @@ class TestRate(unittest.TestCase):
         for sent_id in range(first_id, first_id + window):
             congestion.filled()
             if sent_id - first_id < lost:
-                congestion.lost(sent_id)
+                congestion.lost(sent_id, first_id + window)
             else:
                 congestion.delivered(sent_id)
         congestion.sampled(rtt_ms)
