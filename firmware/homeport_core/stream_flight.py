@@ -33,20 +33,18 @@ class Latest:
         self.patience = 0
         self._patient_at_ms = now_ms
 
-    def note(self, sent_id: int, rtt_ms: int) -> bool:
-        """A transmission arrived; whether it is the latest of all that did."""
+    def note(self, sent_id: int, rtt_ms: int) -> None:
+        """A transmission arrived."""
         if sent_id > self.newest_id:
             self.third_id = self._second_id
             self._second_id = self.newest_id
             self.newest_id = sent_id
             self.rtt_ms = rtt_ms
-            return True
-        if sent_id > self._second_id:
+        elif sent_id > self._second_id:
             self.third_id = self._second_id
             self._second_id = sent_id
         elif sent_id > self.third_id:
             self.third_id = sent_id
-        return False
 
     def overtaken(self, now_ms: int, round_trip_ms: int) -> None:
         """What was taken for lost was only late; counts once in a round trip."""
@@ -78,6 +76,8 @@ class Flight:
         "_resent",
         "_ring",
         "_sack_is_full",
+        "_sampled_id",
+        "_sampled_ms",
         "_size",
         "_tally",
         "congestion",
@@ -103,6 +103,7 @@ class Flight:
         self.congestion = Congestion(window)
         self.reorder_at_ms = -1
         self._latest = Latest(now_ms)
+        self._sampled_id = self._sampled_ms = 0
         self._sack_is_full = False  # all runs that a SACK has room for were reported
         self._next_id = 1
         self._judged = first  # all below arrived, were lost, or were sent again
@@ -129,6 +130,7 @@ class Flight:
         for i in range(0, len(ranges), 2):
             if self.una < ranges[i] < ranges[i + 1] <= self.next and self._take_range(now_ms, ranges[i], ranges[i + 1]):
                 news = True
+        self._sample(now_ms)
         if latest.newest_id > newest_id:
             self.congestion.acknowledged(latest.newest_id, self._next_id, self.round_trip.least)
         if ranges:
@@ -176,11 +178,20 @@ class Flight:
             self._overtaken(now_ms)
         if segment.n < self._size:
             self.small -= 1
-        if self._latest.note(segment.sent_id, rtt_ms) and segment.tries == 1:
-            self.round_trip.sample(now_ms, rtt_ms)
-            self.congestion.sampled(rtt_ms)
-            self._tally.sampled(rtt_ms, self.congestion.window, self.congestion.threshold, self.in_flight)
-        self.congestion.delivered(segment.sent_id)
+        sent_id = segment.sent_id
+        self._latest.note(sent_id, rtt_ms)
+        if sent_id > self._sampled_id and segment.tries == 1:
+            self._sampled_id = sent_id
+            self._sampled_ms = rtt_ms
+        self.congestion.delivered(sent_id)
+
+    def _sample(self, now_ms: int) -> None:
+        """One round trip for each acknowledgment: that of the latest it tells of, if that was sent once."""
+        if self._sampled_id:
+            self.round_trip.sample(now_ms, self._sampled_ms)
+            self.congestion.sampled(self._sampled_ms)
+            self._tally.sampled(self._sampled_ms, self.congestion.window, self.congestion.threshold, self.in_flight)
+            self._sampled_id = 0
 
     def _is_too_soon(self, rtt_ms: int) -> bool:
         """Whether a repetition cannot have been answered yet: then the segment had not been lost."""
