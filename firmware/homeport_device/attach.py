@@ -83,10 +83,8 @@ _RETRY_MS = const(2000)
 _DOUBLINGS_MAX = const(4)
 _INVITES = const(6)
 _CONTROLLERS_MAX = const(6)
-# Invites unanswered until TCP is tried as well; over TCP, how long until UDP is tried again, doubled at most so often.
+# Invites unanswered until TCP is tried as well.
 _UDP_PATIENCE = const(2)
-_UDP_AGAIN_MS = const(300000)
-_UDP_DOUBLINGS_MAX = const(4)
 # Where U_ATTACH must have its payloads (core 4.5.1): EP, NONCE, CRYPTO and nothing else.
 _ATTACH_EP_OFF = const(20)
 _ATTACH_NONCE_OFF = const(30)
@@ -108,13 +106,11 @@ class Attach:
         self._controllers = ()
         self._nonce = b""
         self._challenge = None  # key context A, while the GSP is awaited
-        self._count = 0  # invites sent in this state; polls sent since the last alive request
+        self.invites = 0  # sent in this state; when attached, polls since the last alive request
         self._dns_failures = 0
         self._heard = False  # an alive request came since attaching
         self._may_report = False  # one failure report for each invite
-        self._tcp = None
-        self._tcp_times = 0  # how often in a row TCP was needed
-        self._udp_again_ms = 0
+        self._tcp = None  # `tcp_attach.TcpAttach`, from when UDP was not enough
 
     # Intent and time
 
@@ -172,9 +168,12 @@ class Attach:
 
     def take_invite_answer(self, now_ms: int, packet: object, socket: object, source: bytes) -> int:
         """U_INVITE response of the controller (core 4.3)."""
-        if packet.flags != FL_RESPONSE or packet.sp != NSI_ZERO or not self._awaits_controller(socket):
+        awaited = self.controller if self.state == WAIT_BS and socket == REMOTE else None
+        if awaited is None and self._tcp is not None:
+            awaited = self._tcp.awaits(socket)
+        if packet.flags != FL_RESPONSE or packet.sp != NSI_ZERO or awaited is None:
             return STATE
-        if source != self._controller_at(socket):
+        if source != awaited:
             return SOURCE
         try:
             ipx = parse_ipx(packet.get(PL_IPX) or b"")
@@ -191,7 +190,7 @@ class Attach:
         self._challenge = AesContext(key_material(self._stack.config.device_id.encode(), self._stack.config.key), False)
         if self.state == WAIT_BS:
             self._enter(DIRECTED)
-        self._count = 0
+        self.invites = 0
         self._invite_gsp(now_ms)
         return TAKEN
 
@@ -228,67 +227,31 @@ class Attach:
         if source != self.gsp:
             return SOURCE
         self._heard = True
-        self._count = 0
-        if self.socket != REMOTE and ticks.diff(now_ms, self._udp_again_ms) >= 0:
-            self._try_udp(now_ms)
+        self.invites = 0
+        if self.socket != REMOTE:
+            self._tcp.alive(now_ms)
         self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)
         self._send_alive(packet.seq, self._stack.events.fetch(packet.seq))
         return TAKEN
 
     # TCP
 
-    def invite_over_tcp(self, now_ms: int, link: object) -> None:
-        """The connection to the controller is there: ask this way, if no other has led anywhere."""
-        if self._awaits_controller(link):
-            write_invite(self._stack.output.writer, self._stack.config)
-            self._stack.output.send(link, link.endpoint)
-
-    def lost_tcp(self, now_ms: int, link: object) -> None:
-        """The connection is gone; a registration that went over it begins anew."""
-        if self.socket is not link:
-            return
+    def lose_way(self, now_ms: int) -> None:
+        """The connection that this registration went over is gone: begin anew."""
         if self.state == ATTACHED:
             self.renew(now_ms)
         elif self.state == WAIT_GSP:
             self._fail(now_ms, _RETRY_MS)
 
-    def _awaits_controller(self, socket: object) -> bool:
-        """Whether an answer of the controller over that way would help."""
-        if self.state == WAIT_BS:
-            return True
-        if self.state == WAIT_GSP:
-            return socket != REMOTE and self.socket == REMOTE and self._count > 1
-        return self.state == ATTACHED and socket == REMOTE and self.socket != REMOTE
-
-    def _controller_at(self, socket: object) -> bytes:
-        return self.controller if socket == REMOTE else socket.endpoint
-
-    def _fall_back(self, now_ms: int, patient: bool) -> None:
-        """An invite went out over UDP: send it over TCP too, once `patient` is over or at once."""
-        if not self._stack.config.tcp_fallback or self._count <= (_UDP_PATIENCE if patient else 0):
+    def _fall_back(self, now_ms: int, patience: int) -> None:
+        """An invite went out over UDP: after so many of them TCP is tried beside it."""
+        if not self._stack.config.tcp_fallback or self.invites <= patience:
             return
         if self._tcp is None:
             from homeport_device.tcp_attach import TcpAttach
 
             self._tcp = TcpAttach(self._stack)
         self._tcp.begin(now_ms, self.controller)
-
-    def _note_way(self, now_ms: int) -> None:
-        """Attached: a connection that is not needed is closed, and over TCP a time set to try UDP again."""
-        if self.socket != REMOTE:
-            wait_ms = _UDP_AGAIN_MS << min(self._tcp_times, _UDP_DOUBLINGS_MAX)
-            self._udp_again_ms = ticks.add(now_ms, wait_ms)
-            self._tcp_times += 1
-            return
-        self._tcp_times = 0
-        if self._tcp is not None:
-            self._tcp.close()
-
-    def _try_udp(self, now_ms: int) -> None:
-        """Attached over TCP for long: if the controller answers over UDP again, `take_invite_answer` begins anew."""
-        self._udp_again_ms = ticks.add(now_ms, _UDP_AGAIN_MS << min(self._tcp_times, _UDP_DOUBLINGS_MAX))
-        write_invite(self._stack.output.writer, self._stack.config)
-        self._stack.output.send(REMOTE, self.controller)
 
     # Steps
 
@@ -316,34 +279,34 @@ class Attach:
 
     def _await_controller(self, now_ms: int) -> None:
         self._enter(ADDRESSED)
-        self._count = 0
+        self.invites = 0
         self._invite_controller(now_ms)
 
     def _invite_controller(self, now_ms: int) -> None:
         """Transmission k goes to address k; the last one stands for all that are missing (core 4.2)."""
-        if self._count == _INVITES:
+        if self.invites == _INVITES:
             self._stack.reports.attach_failed(self.controller, ATTACH_CONTROLLER_FAILED)
             self._fail(now_ms, _RETRY_MS)
             return
-        self.controller = self._controllers[min(self._count, len(self._controllers) - 1)]
+        self.controller = self._controllers[min(self.invites, len(self._controllers) - 1)]
         write_invite(self._stack.output.writer, self._stack.config)
         self._stack.output.send(REMOTE, self.controller)
-        self.deadline_ms = ticks.add(now_ms, _RETRY_MS << min(self._count, _DOUBLINGS_MAX))
-        self._count += 1
-        self._fall_back(now_ms, self._tcp_times == 0)
+        self.deadline_ms = ticks.add(now_ms, _RETRY_MS << min(self.invites, _DOUBLINGS_MAX))
+        self.invites += 1
+        self._fall_back(now_ms, 0 if self._tcp is not None and self._tcp.times else _UDP_PATIENCE)
 
     def _invite_gsp(self, now_ms: int) -> None:
-        if self._count == _INVITES:
+        if self.invites == _INVITES:
             self._stack.reports.attach_failed(self.controller, ATTACH_GSP_FAILED)
             self._fail(now_ms, _RETRY_MS)
             return
         write_gsp_invite(self._stack.output.writer, self._stack.config, self._nonce)
         self._stack.output.send(self.socket, self.gsp)
         self._may_report = True
-        self._count += 1
-        self.deadline_ms = ticks.add(now_ms, _RETRY_MS << min(self._count, _DOUBLINGS_MAX))
+        self.invites += 1
+        self.deadline_ms = ticks.add(now_ms, _RETRY_MS << min(self.invites, _DOUBLINGS_MAX))
         if self.socket == REMOTE:
-            self._fall_back(now_ms, True)
+            self._fall_back(now_ms, _UDP_PATIENCE)
 
     def _prove(self, now_ms: int, packet: object, nonce_gsp: bytes, seed_gsp: bytes) -> None:
         """Answer with our seed; this makes us attached, whether the answer arrives or not."""
@@ -357,13 +320,14 @@ class Attach:
         writer.add(PL_NOTIFY, build_notify(NOTIFY_OK))
         output.seal(self._challenge, nonce_gsp + seed)
         output.send(self.socket, self.gsp)
-        self._note_way(now_ms)
+        if self._tcp is not None:
+            self._tcp.attached(now_ms)
         self.context = AesContext(key_material(nonce_gsp + self._nonce, seed_gsp + seed), False)
         self._challenge = None
         self._nsi = packet.sp
         self._enter(PROVED)
         self._heard = False
-        self._count = 0
+        self.invites = 0
         self._stack.events.reset()
         self._stack.connections.forget_introductions()
         self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)
@@ -377,8 +341,8 @@ class Attach:
 
     def _poll(self, now_ms: int) -> None:
         """Silence: ask for an alive request, or give the attachment up."""
-        self._count += 1
-        if self._count >= self._stack.config.alive_polls:
+        self.invites += 1
+        if self.invites >= self._stack.config.alive_polls:
             if not self._heard:
                 self._stack.reports.attach_failed(self.controller, ATTACH_TIMEOUT)
             self.renew(now_ms)

@@ -7,7 +7,7 @@ is refused after use until the keys change. On the local network anybody may ask
 
 from homeport_core.crypto import AesContext, NullContext
 from homeport_core.errors import AuthError, MalformedError
-from homeport_core.payloads import build_capability, build_notify, parse_fp, parse_gw, parse_id, parse_ipx, u32
+from homeport_core.payloads import build_capability, build_notify, parse_fp, parse_id, parse_ipx, u32
 from homeport_core.spec import (
     CLIENT_ID_MAX,
     FL_RESPONSE,
@@ -81,7 +81,12 @@ class Connect:
         stack.bar(connection)
         self._search(now_ms, connection, ipx)
         if stack.config.tcp_fallback and ipx.co:
-            self._fall_back(connection, packet, ipx)
+            connection.co = ipx.co
+            offer = packet.get(PL_GW)
+            if offer is not None:
+                from homeport_device import tcp_fallback
+
+                tcp_fallback.begin(stack, connection, ipx.cp, offer)
         if not stack.connections.note_introduction(mark):
             attach.renew(now_ms)
         return TAKEN
@@ -158,17 +163,6 @@ class Connect:
 
                 try_sockets(self._stack, now_ms, search)
         connection.rendezvous = search
-
-    def _fall_back(self, connection: Connection, packet: object, ipx: object) -> None:
-        """Go to the gateway by TCP, if the introduction names one; for other ways it does not matter if we cannot."""
-        connection.co = ipx.co
-        try:
-            gateway = parse_gw(packet.get(PL_GW) or b"")
-            from homeport_device.tcp_fallback import TcpFallback
-
-            connection.fallback = TcpFallback(self._stack, connection, ipx.cp, gateway)
-        except (MalformedError, OSError):
-            return
 
     def _answer(self, packet: object, connection: Connection, code: int) -> None:
         output = self._stack.output

@@ -41,7 +41,7 @@ from homeport_core.spec import (
 
 from homeport_device.attach import Attach
 from homeport_device.connect import Connect
-from homeport_device.connection import CLOSING, CONNECTED, CONNECTING, FIRST_DATA, PATH_LOST, VERIFYING, Connections
+from homeport_device.connection import CLOSING, CONNECTED, CONNECTING, FIRST_DATA, VERIFYING, Connections
 from homeport_device.drops import AUTH, MALFORMED, OFF, REASONS, SOURCE, STATE, TAKEN, UNKNOWN
 from homeport_device.event import Events
 from homeport_device.framing import Framing
@@ -228,31 +228,6 @@ class Stack:
         if connection.state in (CONNECTED, CLOSING):
             self.app.closed(connection)
             self.reports.connection_closed(now_ms, connection, self.attach)
-
-    # TCP through a gateway
-
-    def decode(self, octets: memoryview) -> object | None:
-        """A packet that is not for the usual handlers, valid until the next; None for one that is malformed."""
-        self._rx[: len(octets)] = octets
-        try:
-            self._packet.decode_from(self._rx, len(octets))
-        except MalformedError:
-            return None
-        return self._packet
-
-    def lost_fallback(self, now_ms: int, connection: object, fallback: object) -> None:
-        """Its TCP ended. Unless it was the way, that does not matter; if it was not used yet, another may be found
-        (core 5.9)."""
-        if connection.socket is not fallback.link or connection.state != CONNECTED:
-            return
-        if fallback.used:
-            self.close(now_ms, connection)
-            return
-        connection.enter(PATH_LOST)
-        connection.socket = self.attach.socket
-        connection.peer = self.attach.gsp
-        connection.restart_timer(now_ms)
-        self.app.closed(connection)
 
     # Steps
 

@@ -6,6 +6,9 @@ that nothing is lost and that silence means nothing, holds for as long as TCP is
 """
 
 from homeport_core.compat import const
+from homeport_core.errors import MalformedError
+from homeport_core.packet import Packet
+from homeport_core.payloads import parse_gw
 from homeport_core.spec import (
     GW_KEEP_ALIVE,
     GW_RELIABLE,
@@ -15,12 +18,21 @@ from homeport_core.spec import (
     PT_GW_CONN_U,
 )
 
+from homeport_device.connection import CONNECTED, PATH_LOST
 from homeport_device.tcp_link import TcpLink
 
 _TYPE_OFF = const(8)
 _FLAGS_OFF = const(1)
 _NONCE_MIN = const(2)
 _TCP = const(0)  # kind of connection (core 2.3)
+
+
+def begin(stack: object, connection: object, cp: bytes, offer: bytes) -> None:
+    """Go to the gateway that GW names, `offer` its data, if it names one and there is a socket: other ways go on."""
+    try:
+        connection.fallback = TcpFallback(stack, connection, cp, parse_gw(offer))
+    except (MalformedError, OSError):
+        connection.fallback = None
 
 
 class TcpFallback:
@@ -62,7 +74,17 @@ class TcpFallback:
     def link_down(self, now_ms: int, link: TcpLink) -> None:
         """Not connected, or no longer: there is no second attempt."""
         self.close()
-        self._stack.lost_fallback(now_ms, self._connection, self)
+        stack, connection = self._stack, self._connection
+        if connection.socket is not link or connection.state != CONNECTED:
+            return  # it was not the way
+        if self.used:
+            stack.close(now_ms, connection)
+            return
+        connection.enter(PATH_LOST)
+        connection.socket = stack.attach.socket
+        connection.peer = stack.attach.gsp
+        connection.restart_timer(now_ms)
+        stack.app.closed(connection)
 
     def link_full(self, link: TcpLink) -> None:
         """A packet was lost after all."""
@@ -78,11 +100,15 @@ class TcpFallback:
 
     def _take_answer(self, octets: memoryview) -> None:
         """The other side is there; what it says of the way is all that counts."""
-        packet = self._stack.decode(octets)
-        off = -1 if packet is None else packet.find(PL_NONCE)
-        if off < 0 or packet.found_len < _NONCE_MIN:
+        packet = Packet()
+        try:
+            packet.decode_from(bytes(octets))
+        except MalformedError:
             return
-        flags = packet.buf[off + _FLAGS_OFF]
+        nonce = packet.get(PL_NONCE)
+        if nonce is None or len(nonce) < _NONCE_MIN:
+            return
+        flags = nonce[_FLAGS_OFF]
         self._answered = True
         self._reliable = bool(flags & GW_RELIABLE)
         self.keeps_alive = bool(flags & GW_KEEP_ALIVE)
