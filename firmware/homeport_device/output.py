@@ -18,12 +18,13 @@ class Output:
     (design, section 6 rule 5) is enforced here.
     """
 
-    __slots__ = ("_port", "_rng", "silent", "writer")
+    __slots__ = ("_complete", "_port", "_rng", "silent", "writer")
 
     def __init__(self, port: object, rng: object, packet_max: int) -> None:
         self._port = port
         self._rng = rng
         self.silent = True
+        self._complete = b""  # the last endpoint that has address and port
         self.writer = PacketWriter(bytearray(packet_max))
 
     def seal(self, context: Context, plaintext: bytes | bytearray | memoryview, flags: int = 0) -> int:
@@ -41,5 +42,6 @@ class Output:
             return
         if not isinstance(socket, int):
             socket.send(buf, n)
-        elif any(endpoint[:4]) and (endpoint[4] or endpoint[5]):
+        elif endpoint is self._complete or (any(endpoint[:4]) and (endpoint[4] or endpoint[5])):
+            self._complete = endpoint
             self._port.send(socket, endpoint, buf, n)

@@ -47,6 +47,8 @@ class MicroPythonPort:
     (level, option, value).
     """
 
+    stands_still = True  # while a name is looked up
+
     def __init__(self) -> None:
         require_random()
         self.random = random
@@ -197,7 +199,7 @@ class MicroPythonPort:
         address = parse_address(name)
         if address:
             return [address]
-        if self._looked_up_ms is not None:
+        if self._looked_up_ms is not None and self.stands_still:
             since_ms = time.ticks_diff(time.ticks_ms(), self._looked_up_ms)
             await asyncio.sleep_ms(max(0, _LOOK_UPS_APART_MS - since_ms))
         if for_driver and not self._driver.wants_name():

@@ -26,6 +26,7 @@ _TCP_OPTIONS = b"\x06\x01\x01" + b"\x01\x09\x01" + b"\x06\x04\x3c" + b"\x06\x05\
 class Port(MicroPythonPort):
     """Sockets, clock, names and randomness of this process."""
 
+    stands_still = False
     tcp_options = _TCP_OPTIONS if sys.platform == "linux" else b""
 
     def __init__(self) -> None:

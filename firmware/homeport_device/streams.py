@@ -11,8 +11,8 @@ address follows only a packet that advanced something.
 from homeport_core import ticks
 from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import ConfigError
-from homeport_core.spec import PL_SACK, PL_WINDOW, PT_DATA
-from homeport_core.stream_wire import NEWS, OLD
+from homeport_core.spec import NSI_ZERO, PL_SACK, PL_WINDOW, PT_DATA, TLV_LEN
+from homeport_core.stream_wire import NEWS, OLD, SYN
 from homeport_core.streams import FixedPool, GrowingPool, StreamLimits, Streams
 
 from homeport_device.config import sealed_len
@@ -69,6 +69,7 @@ class StreamTags:
     def __init__(self, stack: object, services: object) -> None:
         config = stack.config
         self._stack = stack
+        self._output = stack.output
         self._services = services
         self._slots = config.streams
         self._per_client = min(config.streams, config.streams_per_client)
@@ -91,6 +92,8 @@ class StreamTags:
         if entry is None:
             entry = Entry(self, connection, self._stack.rng, self._limits)
             self._entries.append(entry)
+        if entry.has_news and packet.buf[packet.body + TLV_LEN] == SYN:
+            self._work(now_ms, entry)  # a stream that ended just now leaves its slot to this one
         entry.has_news = True
         result = entry.streams.take(now_ms, packet, off, n)
         if result == NEWS:
@@ -183,9 +186,11 @@ class StreamTags:
         if streams.reliable != entry.connection.is_reliable:
             streams.reliable = entry.connection.is_reliable
         self._tell(now_ms, entry)
-        while streams.poll(now_ms):
+        if streams.poll(now_ms):
             self._send(entry.connection, streams)
-        self._tell(now_ms, entry)
+            while streams.poll(now_ms):
+                self._send(entry.connection, streams)
+            self._tell(now_ms, entry)
 
     def _tell(self, now_ms: int, entry: Entry) -> None:
         stream = entry.streams.next_changed()
@@ -195,9 +200,12 @@ class StreamTags:
             stream = entry.streams.next_changed()
 
     def _send(self, connection: object, streams: Streams) -> None:
-        writer = self._stack.output.writer
-        writer.begin(PT_DATA, connection.nsi, tag=streams.tag, co=connection.co)
+        output = self._output
+        writer = output.writer
+        writer.begin(PT_DATA, connection.nsi, 0, 0, NSI_ZERO, streams.tag, connection.co)
         writer.add(PL_WINDOW, streams.window)
         if len(streams.sack):
             writer.add(PL_SACK, streams.sack)
-        self._stack.send_data(connection, streams.data)
+        n = output.seal(connection.context, streams.data)
+        connection.traffic.count_sent(n)
+        output.send_copy(connection.socket, connection.peer, writer.buf, n)

@@ -131,6 +131,20 @@ class Bursts(StreamsCase):
         self.bench.stack.drained(self.bench.now_ms)
         self.assertEqual(sum(len(octets) > 200 for _, _, octets in self.bench.port.take()), len(packets))
 
+    def test_a_stream_that_ends_leaves_its_slot_to_one_that_arrives_with_its_end(self):
+        self.setUp(streams=1)
+        old = self.bench.opened(b"echo\n")
+        old.abort(self.bench.now_ms)
+        new = self.peer.streams.open(self.bench.now_ms)
+        packets = self.peer.packets()
+        self.bench.stack.holds_streams = True
+        for octets in packets:
+            self.give(octets)
+        self.bench.stack.holds_streams = False
+        self.bench.stack.drained(self.bench.now_ms)
+        self.bench.run()
+        self.assertEqual(new.state, ESTABLISHED)
+
 
 class Timers(StreamsCase):
     def test_news_keep_the_connection_alive_and_repeats_do_not(self):
