@@ -15,9 +15,6 @@ from homeport_core.spec import (
     AER_SYSTEM_ERROR,
     AER_TOO_LARGE,
     AER_TOO_SMALL,
-    KEY_ID_LEN,
-    KEY_ID_PREFIX,
-    PSK_LEN,
 )
 
 from homeport_device.acl import ADMIN, NOBODY
@@ -31,7 +28,6 @@ STATUS_FULL = const(2)
 STATUS_SAVE_FAILED = const(3)
 STATUS_REMOVE_FAILED = const(4)
 STATUS_USER_EXISTS = const(5)
-STATUS_KEY_ID_TAKEN = const(6)
 
 # A further user is listed only while more than this is free: the longest one and `next` (application 1.9).
 _LIST_RESERVE = const(92)
@@ -69,7 +65,7 @@ def _write_user(writer: object, acl: object, slot: int) -> None:
     writer.write_number(UINT32, acl.permissions(slot))
 
 
-def _answer_user(writer: object, status: int, acl: object, slot: int) -> int:
+def answer_user(writer: object, status: int, acl: object, slot: int) -> int:
     """A status and a user, an empty one when `slot` is -1."""
     writer.write_number(UINT8, status)
     if slot >= 0:
@@ -81,7 +77,8 @@ def _answer_user(writer: object, status: int, acl: object, slot: int) -> int:
     return AER_READY
 
 
-def _answer_status(writer: object, status: int) -> int:
+def answer_status(writer: object, status: int) -> int:
+    """A status alone."""
     writer.write_number(UINT8, status)
     return AER_READY
 
@@ -101,69 +98,46 @@ def _get_users(acl: object, connection: object, reader: object, writer: object) 
 
 
 def _pair(acl: object, connection: object, reader: object, writer: object) -> int:
-    return _add(acl, connection.fingerprint, reader.read_raw(), writer)
+    return add(acl, connection.fingerprint, reader.read_raw(), writer)
 
 
-def _pair_with_key(acl: object, connection: object, reader: object, writer: object) -> int:
-    if not connection.is_psk:
-        return AER_NO_ACCESS  # a secret never crosses the network in clear
-    name = reader.read_raw()
-    key_id, key = _read_key(reader)
-    if acl.has_key_id(key_id):
-        return _answer_user(writer, STATUS_KEY_ID_TAKEN, acl, -1)
-    return _add(acl, connection.fingerprint, name, writer, key_id, key)
+def _pair_with_key(*arguments: object) -> int:
+    from homeport_device.acl_keys import pair
+
+    return pair(*arguments)
 
 
-def _set_my_key(acl: object, connection: object, reader: object, writer: object) -> int:
-    slot = acl.find(connection.fingerprint)
-    if not connection.key_id or connection.key_id != acl.key_id(slot):
-        return AER_NO_ACCESS  # only who uses a key may change it
-    key_id, key = reader.read_raw(), reader.read_raw()
-    if key_id or key:
-        reader.rewind()
-        key_id, key = _read_key(reader)
-        if acl.has_key_id(key_id) and key_id != connection.key_id:
-            return _answer_status(writer, STATUS_KEY_ID_TAKEN)
-    try:
-        acl.set_psk(slot, key_id or None, key or None)
-    except StorageError:
-        return _answer_status(writer, STATUS_SAVE_FAILED)
-    connection.key_id = key_id
-    return _answer_status(writer, STATUS_OK)
+def _set_my_key(*arguments: object) -> int:
+    from homeport_device.acl_keys import set_mine
 
-
-def _read_key(reader: object) -> tuple:
-    key_id = reader.read_raw()
-    key = reader.read_raw()
-    if len(key_id) != KEY_ID_LEN or not key_id.startswith(KEY_ID_PREFIX) or len(key) != PSK_LEN:
-        raise MalformedError("an end-to-end key and its id are 16 octets", len(key))
-    return key_id, key
+    return set_mine(*arguments)
 
 
 def _add_user(acl: object, connection: object, reader: object, writer: object) -> int:
     fingerprint = _read_fingerprint(reader)
-    return _add(acl, fingerprint, reader.read_raw(), writer)
+    return add(acl, fingerprint, reader.read_raw(), writer)
 
 
-def _add(
+def add(
     acl: object, fingerprint: bytes, name: bytes, writer: object, key_id: bytes | None = None, key: bytes | None = None
 ) -> int:
+    """Give somebody a slot, with a key if there is one, and answer with the user."""
     slot = acl.find(fingerprint)
     if slot >= 0:
-        return _answer_user(writer, STATUS_USER_EXISTS, acl, slot)
+        return answer_user(writer, STATUS_USER_EXISTS, acl, slot)
     if fingerprint == NOBODY:
         raise MalformedError("the all-zero fingerprint is nobody's")
     try:
         slot = acl.add(fingerprint, name, key_id, key)
     except FullError:
-        return _answer_user(writer, STATUS_FULL, acl, -1)
+        return answer_user(writer, STATUS_FULL, acl, -1)
     except StorageError:
-        return _answer_user(writer, STATUS_SAVE_FAILED, acl, -1)
-    return _answer_user(writer, STATUS_OK, acl, slot)
+        return answer_user(writer, STATUS_SAVE_FAILED, acl, -1)
+    return answer_user(writer, STATUS_OK, acl, slot)
 
 
 def _get_current_user(acl: object, connection: object, reader: object, writer: object) -> int:
-    return _answer_user(writer, STATUS_OK, acl, acl.find(connection.fingerprint))
+    return answer_user(writer, STATUS_OK, acl, acl.find(connection.fingerprint))
 
 
 def _answer_settings(acl: object, writer: object) -> int:
@@ -203,24 +177,24 @@ def _set_name(acl: object, connection: object, reader: object, writer: object) -
 
 def _change(acl: object, slot: int, change: object, value: object, writer: object) -> int:
     if slot < 0:
-        return _answer_user(writer, STATUS_NO_SUCH_USER, acl, -1)
+        return answer_user(writer, STATUS_NO_SUCH_USER, acl, -1)
     status = STATUS_OK
     try:
         change(slot, value)
     except StorageError:
         status = STATUS_SAVE_FAILED
-    return _answer_user(writer, status, acl, slot)
+    return answer_user(writer, status, acl, slot)
 
 
 def _remove_user(acl: object, connection: object, reader: object, writer: object) -> int:
     slot = acl.find(_read_fingerprint(reader))
     if slot < 0:
-        return _answer_status(writer, STATUS_NO_SUCH_USER)
+        return answer_status(writer, STATUS_NO_SUCH_USER)
     try:
         acl.remove(slot)
     except StorageError:
-        return _answer_status(writer, STATUS_REMOVE_FAILED)
-    return _answer_status(writer, STATUS_OK)
+        return answer_status(writer, STATUS_REMOVE_FAILED)
+    return answer_status(writer, STATUS_OK)
 
 
 def _get_user_token(acl: object, connection: object, reader: object, writer: object) -> int:
@@ -252,12 +226,12 @@ def _set_token(acl: object, slot: int, reader: object, writer: object) -> int:
         return AER_SYSTEM_ERROR
     token = reader.read_raw()
     if slot < 0:
-        return _answer_status(writer, STATUS_NO_SUCH_USER)
+        return answer_status(writer, STATUS_NO_SUCH_USER)
     try:
         acl.set_token(slot, token)
     except StorageError:
-        return _answer_status(writer, STATUS_SAVE_FAILED)
-    return _answer_status(writer, STATUS_OK)
+        return answer_status(writer, STATUS_SAVE_FAILED)
+    return answer_status(writer, STATUS_OK)
 
 
 _QUERIES = {

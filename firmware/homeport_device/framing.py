@@ -1,7 +1,6 @@
 """Framing control: keep-alive, close, and what we can do (specification, core 5.8; docs/extensions.md)."""
 
 from homeport_core.compat import const
-from homeport_core.errors import MalformedError
 from homeport_core.payloads import u32
 from homeport_core.spec import (
     FEATURE_KEYED,
@@ -17,7 +16,7 @@ from homeport_core.spec import (
 )
 
 from homeport_device.connection import CLOSING, CONNECTED
-from homeport_device.drops import MALFORMED, RATE, STATE, TAKEN, UNKNOWN
+from homeport_device.drops import MALFORMED, STATE, TAKEN, UNKNOWN
 
 _COMMAND_LEN = const(4)
 _KEEP_ALIVE_LEN = const(8)
@@ -53,39 +52,18 @@ class Framing:
             answer = _CLOSE_ANSWER
         elif command == FRAMING_FEATURES and connection.state != CLOSING:
             answer = bytes(packet.buf[off : off + _COMMAND_LEN]) + _features(connection).to_bytes(4, "big")
-        elif command == FRAMING_SEARCH:
-            if not fresh or connection.state != CONNECTED or connection.rendezvous is None:
-                return STATE
-            from homeport_device.search import search_again
+        elif command in (FRAMING_SEARCH, FRAMING_END_TO_END) and connection.state != CLOSING:
+            from homeport_device import extensions
 
-            message = bytes(packet.buf[off : off + n])
-            try:
-                answer = message[:_COMMAND_LEN] + search_again(self._stack, now_ms, connection, message[_COMMAND_LEN:])
-            except MalformedError:
-                return MALFORMED
-        elif command == FRAMING_END_TO_END and connection.state != CLOSING:
-            if connection.is_local or connection.is_end_to_end:
-                return STATE
-            try:
-                answer = self._exchange(now_ms, connection, bytes(packet.buf[off : off + n]))
-            except MalformedError:
-                return MALFORMED
-            if answer is None:
-                return RATE
+            take = extensions.search if command == FRAMING_SEARCH else extensions.exchange
+            answer = take(self._stack, now_ms, connection, bytes(packet.buf[off : off + n]), fresh)
+            if isinstance(answer, int):
+                return answer
         else:
             return UNKNOWN
         self._stack.output.writer.reply_to(packet, FL_RESPONSE)
         self._stack.send_data(connection, answer)
         return TAKEN
-
-    def _exchange(self, now_ms: int, connection: object, message: bytes) -> bytes | None:
-        """The answer to a client that wants end-to-end keys; None when it asks too often. Raises MalformedError."""
-        if connection.handshake is None:
-            from homeport_device.end_to_end import Exchange
-
-            connection.handshake = Exchange()
-        found = self._stack.app.key_of(connection)
-        return connection.handshake.take(now_ms, connection, found, message, self._stack.rng)
 
     def closed(self, connection: object) -> None:
         """Nothing is kept for a connection."""

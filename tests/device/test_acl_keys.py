@@ -8,6 +8,7 @@ from homeport_core.spec import AER_NO_ACCESS, AER_READY, AER_TOO_SMALL
 from homeport_device import acl_rpc
 from homeport_device.acl import ADMIN, LOCAL, NOBODY, REMOTE, Acl
 from homeport_device.acl_file import AclFile
+from homeport_device.acl_keys import STATUS_KEY_ID_TAKEN
 from memory_files import MemoryFiles
 
 OWNER = b"\xa0" * 16
@@ -78,7 +79,7 @@ class Pairing(unittest.TestCase):
         acl = Acl()
         acl.add(OWNER, b"me", KEY_ID, KEY)
         answer = ask(acl, label(GUEST), PAIR, b"you", KEY_ID, OTHER_KEY)
-        self.assertEqual(answer, (AER_READY, acl_rpc.STATUS_KEY_ID_TAKEN))
+        self.assertEqual(answer, (AER_READY, STATUS_KEY_ID_TAKEN))
         self.assertEqual(acl.users(), [0])
 
     def test_keys_that_are_none_are_refused(self):
@@ -136,7 +137,7 @@ class Changing(unittest.TestCase):
     def test_an_id_that_another_user_has_is_refused(self):
         self.acl.set_psk(1, OTHER_ID, OTHER_KEY)
         answer = ask(self.acl, Connection(OWNER, KEY_ID), SET, OTHER_ID, KEY)
-        self.assertEqual(answer, (AER_READY, acl_rpc.STATUS_KEY_ID_TAKEN))
+        self.assertEqual(answer, (AER_READY, STATUS_KEY_ID_TAKEN))
 
     def test_what_cannot_be_stored_leaves_the_old_key(self):
         self.acl._store = BrokenStore()
