@@ -219,9 +219,12 @@ async def test_connections_beyond_the_devices_streams_wait_for_their_turn(world)
         await echoing(reader, writer)
 
     words = [b"%d" % n for n in range(30)]
-    async with serving(slow) as target, world.connected("direct") as gateway:
-        async with gateway.forward("127.0.0.1", target) as port:
-            assert await asyncio.gather(*(say(port, word) for word in words)) == words
+    async with (
+        serving(slow) as target,
+        world.connected("direct") as gateway,
+        gateway.forward("127.0.0.1", target) as port,
+    ):
+        assert await asyncio.gather(*(say(port, word) for word in words)) == words
 
 
 class Watcher:

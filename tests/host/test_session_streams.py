@@ -36,7 +36,7 @@ class EchoDevice(FakeDevice):
 
     def __init__(self, limits=None):
         super().__init__(careful=True)
-        self.streams = Streams(lambda n: bytes(n), limits or StreamLimits(receive_window=64, send_window=64), False)
+        self.streams = Streams(bytes, limits or StreamLimits(receive_window=64, send_window=64), False)
         self.world = None
         self.refuses = False
         self.taken = []

@@ -137,8 +137,8 @@ class Standing:
         arrived, self._arrived = self._arrived, None
         if arrived is None or arrived.done():
             return
-        if isinstance(outcome, Device):
-            arrived.set_result(outcome)
-        else:
+        if isinstance(outcome, HomeportError):
             arrived.set_exception(outcome)
             arrived.exception()  # whoever waited may have gone
+        else:
+            arrived.set_result(outcome)
