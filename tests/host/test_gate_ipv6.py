@@ -16,7 +16,7 @@ from homeport.basestation.switchboard import GspSwitchboard
 from homeport.basestation.udp import monotonic_ms
 from homeport.client.gate.link import GateLink
 from homeport.client.profile import Profile, split_address
-from homeport.errors import ConfigError
+from homeport.errors import ConfigError, GateError
 from homeport.gate_messages import Refused
 from homeport.tcp import listen
 from homeport.wire import address_text, endpoint, parse_address, share_of, socket_address
@@ -219,3 +219,22 @@ async def test_a_name_whose_first_address_is_dead_is_reached_at_its_other(basest
 def test_the_admin_port_answers_on_ipv6(basestation):
     running, _ = basestation
     assert running.health()["status"] == "ok"
+
+
+async def test_when_no_address_of_a_name_answers_the_reasons_are_told_once(profile, monkeypatch):
+    with listen(("127.0.0.1", 0)) as closing:
+        _, port = closing.getsockname()
+
+    def look_up(host, port, family=0, type=0, proto=0, flags=0):
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    link = GateLink(dataclasses.replace(profile, basestation=f"base.example.org:{port}"))
+    with pytest.raises(
+        GateError, match=rf"cannot reach the basestation at base.example.org:{port}: Connection refused$"
+    ):
+        await link.hello()
+    await link.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 
 from homeport_core.errors import ConfigError
@@ -11,6 +12,7 @@ from homeport_core.errors import ConfigError
 from homeport.wire import Address, address_text
 
 _BACKLOG = 128
+_ERRNO = re.compile(r"\[Errno ([0-9]+)\]")
 
 UNSENT_MAX = 65_536
 """Bytes that the system may hold back unsent. By default it takes megabytes, and what is sent last would wait for
@@ -59,4 +61,8 @@ def reason_of(error: BaseException) -> str:
     """The system's own words for a connection that could not be made."""
     number = getattr(error, "errno", None) or 0
     # asyncio's own text for the system's errors is a Python tuple; look-ups have negative numbers and good texts
-    return os.strerror(number) if number > 0 else str(getattr(error, "strerror", None) or error)
+    if number > 0:
+        return os.strerror(number)
+    # Several addresses were tried, each with a reason of its own.
+    reasons = dict.fromkeys(os.strerror(int(each)) for each in _ERRNO.findall(str(error)))
+    return "; ".join(reasons) or str(getattr(error, "strerror", None) or error)

@@ -141,7 +141,7 @@ class Gate:
 
     async def start(self, listener: socket.socket, sweep_s: float | None = _SWEEP_S) -> None:
         """Serve on a bound socket. `sweep_s` None: the caller calls `sweep`."""
-        self._server = await asyncio.start_server(self._accept, sock=listener, limit=16_384)
+        self._server = await asyncio.start_server(self._accept, sock=listener, limit=32_768)
         if sweep_s is not None:
             self._sweeper = asyncio.create_task(self._sweep_forever(sweep_s))
 

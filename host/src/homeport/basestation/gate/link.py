@@ -19,7 +19,7 @@ from homeport.gate_messages import DATAGRAM_MAX, Connect
 from homeport.tcp import tune
 from homeport.wire import share_of, socket_address
 
-_READ_LEN = 16_384
+_READ_LEN = 65_536
 OPENING_MAX = 65_536  # bytes; the largest certificate OpenSSL would take, and the upgrade, are far below
 OPENING_MS = 10_000  # TLS and upgrade together: bounds what a client costs that never says who it is
 CLOSING_MS = 5_000  # for the client's answer to our close frame
