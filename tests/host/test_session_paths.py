@@ -356,6 +356,22 @@ class TestSearching:
         assert wait_for(world, DIRECT) < 200
 
 
+class TestWhy:
+    def test_two_symmetric_nats_are_told_as_the_reason(self):
+        world = opened(unreachable=DEVICE, device=SearchingDevice(), nat=7)
+        assert world.session.why_relayed is None
+        world.session.search(world.now, NEW_PRIVATE, NEW_GLOBAL, 7)
+        assert "symmetric" in world.session.why_relayed
+
+    def test_a_basestation_without_udp_is_told_as_the_reason(self):
+        world = opened(unreachable=(*DEVICE, GSP), has_udp=False)
+        assert "UDP" in world.session.why_relayed
+
+    def test_a_direct_path_needs_none(self):
+        world = opened()
+        assert world.session.why_relayed is None
+
+
 class TestMoving:
     def test_the_relay_is_told_at_once_where_we_are_now(self):
         world = opened(unreachable=DEVICE)

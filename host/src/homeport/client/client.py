@@ -195,12 +195,13 @@ class Client:
                 "this basestation carries no datagrams over TLS", "protocol", "update it, or leave out --path"
             )
         own = await self._surroundings.find(hello, link.round_trip_s) if direct else NOWHERE
-        answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct)
+        # Asking costs no time: the device's TCP is used only if it is there before the device has spoken over UDP.
+        no_udp = own.token is None if direct else kinds == {PathKind.TLS}
+        answer = await link.connect(device_id, own.private, own.token, own.nat_type, direct, no_udp)
         if isinstance(answer, gate_messages.Refused):
             raise notify_error(answer.code, answer.reason)
-        introduction = Introduction(
-            answer.nsi, answer.key, answer.gsp, answer.device_private, answer.device_global, answer.device_nat
-        )
+        ends = answer.device_private, answer.device_global, answer.device_nat
+        introduction = Introduction(answer.nsi, answer.key, answer.gsp, *ends, own.nat_type)
         has_udp = not direct or own.public is not None
         rng = secrets.token_bytes
         rekey = None if psk is None else Rekey(answer.nsi, self.profile.fingerprint, psk.key_id, psk.key, rng)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from homeport_core.crypto import AesContext
 from homeport_core.errors import HomeportError, MalformedError
 from homeport_core.packet import Context, Packet
-from homeport_core.spec import FL_RESPONSE, PT_U_CONNECT
+from homeport_core.spec import FL_RESPONSE, NAT_UNKNOWN, PT_U_CONNECT
 
 from homeport.client.session.opening import Rng, random_nsi
 from homeport.client.session.paths import GATE_ENDPOINT, Candidates, Path, PathKind
@@ -36,6 +36,7 @@ class Introduction:
     device_private: bytes
     device_global: bytes
     device_nat: int
+    own_nat: int = NAT_UNKNOWN
 
 
 class IntroducedOpening:
@@ -70,7 +71,7 @@ class IntroducedOpening:
         self._prefer_private_until_ms: int | None = None
         ends = introduction.device_private, introduction.device_global, introduction.device_nat
         self._rendezvous = Rendezvous(self.cp, self.sp, *ends)
-        self.searching = Searching(*ends, self._look) if PathKind.DIRECT in kinds else None
+        self.searching = Searching(*ends, introduction.own_nat, self._look) if PathKind.DIRECT in kinds else None
 
     @property
     def deadline_ms(self) -> int | None:

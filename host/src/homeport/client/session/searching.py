@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from homeport_core.errors import MalformedError
-from homeport_core.spec import ENDPOINT_LEN, ENDPOINT_ZERO, SEARCH_LEN
+from homeport_core.spec import ENDPOINT_LEN, ENDPOINT_ZERO, NAT_SYMMETRIC, SEARCH_LEN
 
 from homeport.client.session.paths import Path
 from homeport.client.session.steering import STABLE_MS
@@ -21,14 +21,15 @@ _AFTER_OPENING = 3
 ASKS = 3
 ASK_PERIOD_MS = 1_000
 
+Look = Callable[[int, bytes, bytes, int], None]
+
 
 class Searching:
     """`look(now_ms, private, global, nat_type)` begins a rendezvous of ours with these endpoints of the device."""
 
-    def __init__(
-        self, private: bytes, global_: bytes, nat_type: int, look: Callable[[int, bytes, bytes, int], None]
-    ) -> None:
+    def __init__(self, private: bytes, global_: bytes, nat_type: int, own_nat: int, look: Look) -> None:
         self.device_private, self.device_global, self.device_nat = private, global_, nat_type
+        self._own_nat = own_nat
         self._look = look
         self._step = _AFTER_OPENING
         self._direct_since_ms: int | None = None
@@ -43,6 +44,13 @@ class Searching:
         """When `wants_place` or `next_ask` has something to do."""
         asks = [self._ask_at_ms] if self._asks_left else []
         return min(asks if self._due_ms is None else [*asks, self._due_ms], default=None)
+
+    @property
+    def obstacle(self) -> str | None:
+        """Why there can be no direct path, if it is known that there can be none."""
+        if self._own_nat == NAT_SYMMETRIC == self.device_nat:
+            return "both NATs are symmetric: neither end can know a port of the other's"
+        return None
 
     def follow(self, now_ms: int, path: Path) -> None:
         """The session uses `path` from now on."""
@@ -78,6 +86,7 @@ class Searching:
         if self._direct_since_ms is not None:
             return
         self._message = (private or ENDPOINT_ZERO) + (public or ENDPOINT_ZERO) + bytes((nat_type,))
+        self._own_nat = nat_type
         self._asks_left = ASKS
         self._ask_at_ms = now_ms
         self._look(now_ms, self.device_private, self.device_global, self.device_nat)
