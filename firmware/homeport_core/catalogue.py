@@ -6,6 +6,7 @@ from collections import namedtuple
 
 from homeport_core.errors import MalformedError
 from homeport_core.payloads import need, u16, u32
+from homeport_core.stream_wire import ACK, SACK_MAX, SYN, SYN_ACK, Outgoing, Window, read_sack, write_range
 
 PT_NAMES = {
     1: "SP_ATTACH", 2: "SP_AUTH", 3: "SP_ALIVE", 4: "SP_DETACH", 11: "CP_REQ_SP", 12: "CP_CONN_SP",
@@ -64,60 +65,56 @@ ATTACH_STATUS_NAMES = (
     "controller invite failed", "DNS look-up failed", "nonce verification failed", "integrity check failed",
 )  # fmt: skip
 
-WINDOW_ACK = 0x10
-WINDOW_RST = 0x20
-WINDOW_FIN = 0x40
-WINDOW_SYN = 0x80
-
-Window = namedtuple("Window", ("flags", "version", "initiator", "responder", "seq", "ack", "size", "syn"))
-Syn = namedtuple(
-    "Syn", ("options", "receive_len", "receive_window", "transmit_len", "transmit_window", "retries", "timeout_ms")
-)
 GatewayNonce = namedtuple("GatewayNonce", ("kind", "flags", "cp", "sp", "co", "gateway_id"))
 WebGateway = namedtuple("WebGateway", ("host", "peer", "gateway_id"))
 Syslog = namedtuple("Syslog", ("flags", "facility", "port", "address", "duration_s", "pattern", "host"))
 Ping = namedtuple("Ping", ("identifier", "sequence", "flags", "stamp", "data"))
 
-_WINDOW_LEN = 14
-_SYN_LEN = 14
-
 
 def parse_window(data: bytes) -> Window:
-    """WINDOW (core 2.15): `size` is None unless the flags are exactly ACK, `syn` None without options."""
-    need(data, _WINDOW_LEN, "WINDOW")
-    flags = data[0]
-    size = syn = None
-    rest = data[_WINDOW_LEN:]
-    if flags == WINDOW_ACK:
-        need(rest, 2, "WINDOW size")
-        size = u16(rest, 0)
-    elif flags & WINDOW_SYN and len(rest) >= _SYN_LEN:
-        syn = Syn(*struct.unpack(">7H", rest[:_SYN_LEN]))
-    return Window(flags, data[1], u16(data, 2), u16(data, 4), u32(data, 6), u32(data, 10), size, syn)
+    """WINDOW (core 2.15): `size` is -1 unless the flags are exactly ACK."""
+    window = Window()
+    if not window.read(data, 0, len(data)):
+        raise MalformedError("WINDOW is cut off, or its flags mean nothing", len(data))
+    return window
 
 
 def build_window(window: Window) -> bytes:
     """WINDOW (core 2.15)."""
-    data = struct.pack(
-        ">BBHHII", window.flags, window.version, window.initiator, window.responder, window.seq, window.ack
-    )
-    if window.size is not None:
-        data += struct.pack(">H", window.size)
-    if window.syn is not None:
-        data += struct.pack(">7H", *window.syn)
-    return data
+    out = Outgoing()
+    numbers = (window.initiator, window.responder, window.seq, window.ack)
+    if window.flags == ACK:
+        out.put_ack(0, *numbers, window.size)
+        return bytes(out.window)
+    out.put_head(window.flags, 0, *numbers)
+    if window.flags in (SYN, SYN_ACK):
+        out.put_syn_block(
+            window.options,
+            window.receive_len,
+            window.receive_window,
+            window.transmit_len,
+            window.transmit_window,
+            window.retries,
+            window.timeout_ms,
+        )
+    return bytes(out.window)
 
 
 def parse_sack(data: bytes) -> list[tuple[int, int]]:
     """SACK (core 2.15): 1 to 4 ranges (start, end)."""
-    if len(data) % 8 or not 8 <= len(data) <= 32:
+    numbers: list[int] = []
+    if len(data) > SACK_MAX or not read_sack(data, 0, len(data), numbers):
         raise MalformedError("SACK is not 1 to 4 ranges", len(data))
-    return [(u32(data, off), u32(data, off + 4)) for off in range(0, len(data), 8)]
+    return list(zip(numbers[0::2], numbers[1::2]))
 
 
 def build_sack(ranges: list[tuple[int, int]]) -> bytes:
     """SACK (core 2.15)."""
-    return b"".join(struct.pack(">II", start, end) for start, end in ranges)
+    data = bytearray(8 * len(ranges))
+    at = 0
+    for start, end in ranges:
+        at = write_range(data, at, start, end)
+    return bytes(data)
 
 
 def parse_gateway_nonce(data: bytes) -> GatewayNonce:

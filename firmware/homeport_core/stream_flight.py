@@ -100,7 +100,7 @@ class Flight:
         self.in_flight = self.small = 0
         self.reliable = False
         self.round_trip = RoundTrip()
-        self.congestion = Congestion(window)
+        self.congestion = Congestion(window, size)
         self.reorder_at_ms = -1
         self._latest = Latest(now_ms)
         self._sampled_id = self._sampled_ms = 0
@@ -133,8 +133,7 @@ class Flight:
         self._sample(now_ms)
         if latest.newest_id > newest_id:
             self.congestion.acknowledged(latest.newest_id, self._next_id, self.round_trip.least)
-        if ranges:
-            self._sack_is_full = len(ranges) >= _SACK_FULL
+        self._sack_is_full = len(ranges) >= _SACK_FULL and self.una < self.next
         if news:
             self.judge(now_ms)
         elif self._sack_is_full:
@@ -337,5 +336,5 @@ class Flight:
     def restart(self, window: int) -> None:
         """Another path: learn it anew, and send all that is on the way again."""
         self.round_trip = RoundTrip()
-        self.congestion = Congestion(window)
+        self.congestion = Congestion(window, self._size)
         self.lose_all()

@@ -90,6 +90,7 @@ _AWAITING = const(3)  # what was sent in that round trip is still on the way
 
 _WINDOW_FIRST = const(10)
 _WINDOW_MIN = const(4)
+_BURST_LEN = const(131072)  # octets of large segments that any socket's buffer should hold
 _JUDGED_MIN = const(32)  # a share of losses is judged over so many segments at least
 _LATER = const(4)
 _BURST_LOSS = const(4)  # so many at once end the doubling
@@ -112,6 +113,7 @@ class Congestion:
         "_done",
         "_first_id",
         "_last_id",
+        "_least",
         "_lost",
         "_mark",
         "_phase",
@@ -124,9 +126,11 @@ class Congestion:
         "limit",
     )
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, segment_len: int) -> None:
         self.limit = limit  # the largest window of use
-        self._window = min(_WINDOW_FIRST, limit)
+        at_once = max(1, min(limit, _BURST_LEN // segment_len))
+        self._least = min(_WINDOW_MIN, at_once)
+        self._window = min(_WINDOW_FIRST, at_once)
         self._phase = _STARTING
         self._mark = 0  # the round ends when a transmission from here on is delivered
         self._first_id = self._last_id = 0  # the transmissions that count: later ones, before the latter in a probe
@@ -180,7 +184,7 @@ class Congestion:
 
     def collapsed(self) -> None:
         """Nothing came back for a whole timeout: begin small again."""
-        self._window = min(_WINDOW_MIN, self.limit)
+        self._window = self._least
         self._start(_STARTING)
 
     def sampled(self, rtt_ms: int) -> None:
@@ -246,7 +250,7 @@ class Congestion:
     def _cut(self, window: int, next_id: int) -> None:
         """Shrink; what was sent with the larger window says nothing about the smaller."""
         self._first_id = next_id
-        self._window = max(min(window, self._window), min(_WINDOW_MIN, self.limit))
+        self._window = max(min(window, self._window), self._least)
         self._start(_CRUISING)
 
     def _start(self, phase: int) -> None:

@@ -573,7 +573,7 @@ class TestRate(unittest.TestCase):
         return first_id + window
 
     def test_a_path_without_loss_is_filled_by_doubling(self):
-        congestion = Congestion(200)
+        congestion = Congestion(200, 1247)
         next_id = 1
         windows = []
         for _ in range(6):
@@ -582,14 +582,14 @@ class TestRate(unittest.TestCase):
         self.assertEqual(windows, [20, 40, 80, 160, 200, 200])
 
     def test_a_path_that_always_loses_a_little_is_filled_all_the_same(self):
-        congestion = Congestion(200)
+        congestion = Congestion(200, 1247)
         next_id = 1
         for _ in range(60):
             next_id = self.round(congestion, next_id, congestion.window // 20)
         self.assertEqual(congestion.window, 200)
 
     def test_a_full_queue_sets_a_window_below_its_end(self):
-        congestion = Congestion(1000)
+        congestion = Congestion(1000, 1247)
         next_id = 1
         lost = total = 0
         for _ in range(200):
@@ -601,14 +601,14 @@ class TestRate(unittest.TestCase):
         self.assertTrue(lost * 20 < total, (lost, total))
 
     def test_growing_round_trips_shrink_the_window(self):
-        congestion = Congestion(1000)
+        congestion = Congestion(1000, 1247)
         next_id = 1
         for _ in range(100):
             next_id = self.round(congestion, next_id, 0, max(50, congestion.window))
         self.assertTrue(60 <= congestion.window <= 110, congestion.window)
 
     def test_a_timeout_begins_small_again(self):
-        congestion = Congestion(200)
+        congestion = Congestion(200, 1247)
         next_id = 1
         for _ in range(6):
             next_id = self.round(congestion, next_id, 0)
