@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import pty
 import random
 import signal
 import socket
@@ -322,6 +323,48 @@ async def said_at_last(port, word):
             await asyncio.sleep(0.2)
 
 
+async def test_a_transfer_goes_on_while_the_connection_finds_a_better_path(world):
+    data = random.Random(1).randbytes(3_000_000)
+    nobody = [("127.0.0.1", free_port(socket.SOCK_DGRAM))]
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        serving(echoing) as target,
+        Client(world.profile, search=nobody) as client,
+        await client.connect("demo") as gateway,
+    ):
+        begun = gateway.path
+        moved = asyncio.Event()
+        gateway.on_path = lambda path: moved.set()
+        reader, writer = await gateway.open_tunnel("127.0.0.1", target)
+        assert sha256(await exchange(reader, writer, data)) == sha256(data)
+        if begun != "direct":
+            await moved.wait()
+        assert writer.get_extra_info("path") == "direct"
+        assert await exchange(reader, writer, b"still the same stream") == b"still the same stream"
+        writer.close()
+
+
+def test_programs_without_asyncio_have_streams_and_forwards(desktop):
+    with sync.Client(desktop.profile) as client, client.connect(desktop.local) as gateway:
+        with gateway.open_stream("echo") as stream:
+            stream.send(b"hello")
+            assert stream.receive() == b"hello"
+            stream.end()
+            assert stream.receive() == b""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            target = server.getsockname()[1]
+            with gateway.open_tunnel("localhost", target) as stream, server.accept()[0] as far:
+                far.sendall(b"from afar")
+                assert stream.receive() == b"from afar"
+            with (
+                gateway.forward("localhost", target) as port,
+                socket.create_connection(("127.0.0.1", port)) as near,
+                server.accept()[0] as far,
+            ):
+                far.sendall(b"forwarded")
+                assert near.recv(100) == b"forwarded"
+
+
 # The commands
 
 
@@ -376,6 +419,26 @@ def test_off_a_terminal_the_tunnel_command_prints_plain_lines(world):
     process.send_signal(signal.SIGTERM)
     rest, _ = process.communicate(timeout=RUN_TIMEOUT_S)
     assert (process.returncode, rest) == (0, b"stopped; 0 B up, 0 B down\n")
+
+
+def test_on_a_terminal_the_tunnel_command_has_a_status_line(world):
+    terminal, its_end = pty.openpty()
+    process = subprocess.Popen(
+        [HOMEPORT, "--home", world.path / "home", "tunnel", world.local, "0:80"],
+        env=environment(TERM="xterm", COLUMNS="120"), stdin=its_end, stdout=its_end, stderr=its_end,
+    )  # fmt: skip
+    os.close(its_end)
+    seen = b""
+    while b"0 open | up 0 B/s, down 0 B/s" not in seen:
+        seen += os.read(terminal, 4_096)
+    assert b"leads to 127.0.0.1:80" in seen
+    process.send_signal(signal.SIGINT)
+    with contextlib.suppress(OSError):  # how Linux says that nobody has the other end any more
+        while chunk := os.read(terminal, 4_096):
+            seen += chunk
+    os.close(terminal)
+    assert process.wait(RUN_TIMEOUT_S) == 0
+    assert seen.rstrip().endswith(b"stopped; 0 B up, 0 B down")
 
 
 def test_a_local_port_that_is_taken_ends_the_tunnel_command(world):

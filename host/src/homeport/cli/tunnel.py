@@ -56,11 +56,11 @@ def tunnel(
             standing = Standing(connect, view.tell)
             forwarder = Forwarder(standing, view.tell)
             try:
-                try:
-                    async with asyncio.timeout(timeout_s):
-                        await standing.start()
-                except TimeoutError as error:
-                    raise Timeout(f"{device[:80]}: no connection within {timeout_s:g} s") from error
+                async with asyncio.timeout(timeout_s):
+                    await standing.start()
+            except TimeoutError as error:
+                raise Timeout(f"{device[:80]}: no connection within {timeout_s:g} s") from error
+            try:
                 for target in targets:
                     await forwarder.listen(target)
                 await _watch(view, standing, forwarder)
