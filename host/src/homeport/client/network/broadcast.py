@@ -38,9 +38,9 @@ def _interface_broadcasts() -> list[str]:
 
 def local_host_towards(endpoint: bytes) -> str | None:
     """Our own address on the way to `endpoint`, or None without a route; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect(wire.address(endpoint))
-        except OSError:
-            return None
-        return str(sock.getsockname()[0])
+            return str(sock.getsockname()[0])
+    except OSError:
+        return None

@@ -69,9 +69,12 @@ class Steering:
         for candidate in self._candidates.take_added():
             if candidate is not self._used:
                 self._schedule(now_ms, candidate)
+        used = self._used
+        ready = [one for one in self._candidates if one is not used and one.due_ms is not None and now_ms >= one.due_ms]
+        if used is not None:
+            ready.append(used)  # last: what the others need of it, it does at once
         sends: list[tuple[Path, int]] = []
-        # The one in use last: what the others need of it, it does at once.
-        for candidate in sorted(self._candidates, key=lambda candidate: candidate is self._used):
+        for candidate in ready:
             if candidate.due_ms is not None and now_ms >= candidate.due_ms and self._act(now_ms, candidate):
                 candidate.tries += 1
                 sends.append((candidate.path, self._keep_alive.sent(now_ms, candidate.path)))
