@@ -5,12 +5,14 @@ from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import FullError, StateError
 from homeport_core.packet import Packet
 from homeport_core.replay import MacCache
-from homeport_core.spec import PL_SACK, PL_WINDOW, TAG_STREAM_FIRST
+from homeport_core.spec import PL_SACK, PL_WINDOW
 from homeport_core.stream import Stream
 from homeport_core.stream_limits import StreamLimits
 from homeport_core.stream_memory import FixedPool, GrowingPool
+from homeport_core.stream_names import Names
 from homeport_core.stream_states import CLOSED, SYN_RCVD, TIME_WAIT
-from homeport_core.stream_wire import ACK, IGNORED, NEWS, RST, SYN, SYN_ACK, Outgoing, Window, read_sack
+from homeport_core.stream_strangers import Strangers
+from homeport_core.stream_wire import ACK, IGNORED, NEWS, SYN, Outgoing, Window, read_sack
 
 if not MICROPYTHON:
     from collections.abc import Callable
@@ -22,13 +24,8 @@ MALFORMED = const(0)  # WINDOW missing, too short, or of flags that mean nothing
 STRANGE = const(1)  # of no stream, or of another incarnation
 REPEATED = const(2)  # a SYN seen before
 REFUSED = const(3)  # a SYN there was no slot or memory for
-UNANSWERED = const(4)  # more strangers than are answered in a second
-COUNTERS = const(5)
+COUNTERS = const(4)
 
-_RESETS_PER_SECOND = const(10)
-_SECOND_MS = const(1000)
-_TAGS = const(0x1000)
-_TAG_REST_MS = const(60000)  # the reference may still hold a stream that is over (streams 2.1)
 _SYNS_KEPT = const(32)
 _GRAVES_MAX = const(16)
 
@@ -69,16 +66,11 @@ class Streams(Outgoing):
         self._awake: list[Stream] = []
         self._changed: list[Stream] = []
         self._reliable = False
-        seed = rng(6)
-        self._next_tag = (seed[0] << 8 | seed[1]) % _TAGS
-        self._next_id = seed[2] << 8 | seed[3]
-        self._rested: dict[int, int] = {}  # tag: when it may be used again
+        self._names = Names(rng(4))
         self._held = 0  # streams that hold memory
         self._graves: list[Stream] = []  # those that only answer repetitions (TIME_WAIT), oldest first
         self._syns = MacCache(_SYNS_KEPT)  # tag and id of the SYNs that were accepted
-        self._strangers: list[tuple[int, int, int, int, int]] = []  # who gets an RST
-        self._answered = 0
-        self._second_ms = -1
+        self.strangers = Strangers()
         self._seen = Window()
         self._ranges: list[int] = []
 
@@ -101,7 +93,7 @@ class Streams(Outgoing):
         if memory is None:
             raise FullError("all streams of the connection are in use", self._limits.streams)
         self._held += 1
-        stream = self._make(now_ms, self._new_tag(now_ms), self._new_id())
+        stream = self._make(now_ms, self._names.new_tag(now_ms, self._streams), self._names.new_id())
         stream.rely(self._reliable)
         stream.begin(now_ms, memory)
         return stream
@@ -135,17 +127,15 @@ class Streams(Outgoing):
         if stream is None or not stream.is_meant(window):
             self.counters[STRANGE] += 1
             if stream is None:
-                self._turn_away(now_ms, tag, window, window.responder)
+                self.strangers.turn_away(now_ms, tag, window, window.responder)
             return IGNORED
-        if stream.state >= CLOSED and not self._may_answer(now_ms):
+        if stream.state >= CLOSED and not self.strangers.may_answer(now_ms):
             return IGNORED
         return stream.take(now_ms, window, ranges, buf, off, n)
 
     def poll(self, now_ms: int) -> bool:
         """Prepare the next packet to send in `tag`, `window`, `sack` and `data`; False when there is none now."""
-        if self._strangers:
-            tag, initiator_id, responder_id, seq, ack = self._strangers.pop(0)
-            self.put_head(RST, tag, initiator_id, responder_id, seq, ack)
+        if self.strangers.poll(self):
             return True
         awake = self._awake
         while awake:
@@ -196,7 +186,7 @@ class Streams(Outgoing):
 
     def fail_all(self) -> None:
         """The connection is gone: abort all streams, nothing is sent."""
-        self._strangers.clear()
+        self.strangers.forget()
         for stream in self._streams.values():
             stream.fail("the connection was lost")
             stream.forget()
@@ -216,7 +206,7 @@ class Streams(Outgoing):
             return IGNORED
         if old is not None:
             if SYN_RCVD < old.state < CLOSED and old.state != TIME_WAIT:
-                self._turn_away(now_ms, tag, window, 0)
+                self.strangers.turn_away(now_ms, tag, window, 0)
                 return IGNORED
             old.give_up()
             self._settle(now_ms, old)
@@ -228,7 +218,7 @@ class Streams(Outgoing):
             return self._refuse(now_ms, tag, window)
         self._held += 1
         stream = self._make(now_ms, tag, window.initiator)
-        if not stream.answer(now_ms, window, self._new_id(), memory):
+        if not stream.answer(now_ms, window, self._names.new_id(), memory):
             self._bury(stream)
             del self._streams[tag]
             return self._refuse(now_ms, tag, window)
@@ -238,28 +228,8 @@ class Streams(Outgoing):
 
     def _refuse(self, now_ms: int, tag: int, window: Window) -> int:
         self.counters[REFUSED] += 1
-        self._turn_away(now_ms, tag, window, 0)
+        self.strangers.turn_away(now_ms, tag, window, 0)
         return IGNORED
-
-    def _new_tag(self, now_ms: int) -> int:
-        """The next tag in turn that is free and has rested; when none has, the next that is free."""
-        fallback = -1
-        for i in range(_TAGS):
-            tag = TAG_STREAM_FIRST + (self._next_tag + i) % _TAGS
-            if tag in self._streams:
-                continue
-            free_at_ms = self._rested.get(tag, -1)
-            if free_at_ms < 0 or ticks.diff(now_ms, free_at_ms) >= 0:
-                fallback = tag
-                break
-            if fallback < 0:
-                fallback = tag
-        self._next_tag = fallback - TAG_STREAM_FIRST + 1
-        return fallback
-
-    def _new_id(self) -> int:
-        self._next_id = self._next_id % 0xFFFF + 1
-        return self._next_id
 
     # Streams that end
 
@@ -282,7 +252,7 @@ class Streams(Outgoing):
             if self.when_over:
                 self.when_over(now_ms, stream)
             if self._is_initiator:
-                self._rested[stream.tag] = ticks.add(now_ms, _TAG_REST_MS)
+                self._names.rest(now_ms, stream.tag)
 
     def _bury(self, stream: Stream) -> None:
         """Take a stream's memory back."""
@@ -291,23 +261,7 @@ class Streams(Outgoing):
             self._pool.give(memory)
             self._held -= 1
 
-    # Strangers
-
-    def _may_answer(self, now_ms: int) -> bool:
-        """Whether another RST may be sent to one who has no business here (streams 2.6)."""
-        if self._second_ms < 0 or ticks.diff(now_ms, self._second_ms) >= _SECOND_MS:
-            self._second_ms = now_ms
-            self._answered = 0
-        self._answered += 1
-        if self._answered > _RESETS_PER_SECOND:
-            self.counters[UNANSWERED] += 1
-            return False
-        return True
-
-    def _turn_away(self, now_ms: int, tag: int, window: Window, responder_id: int) -> None:
-        """Answer with an RST; but not an RST, and not a SYN|ACK, whose sender would lose a slot by it (streams 2.3)."""
-        if not window.flags & RST and window.flags != SYN_ACK and self._may_answer(now_ms):
-            self._strangers.append((tag, window.initiator, responder_id, window.ack, window.seq + 1))
+    # Streams that want something
 
     def _wake_up(self, stream: Stream) -> None:
         stream.is_awake = True

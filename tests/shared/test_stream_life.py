@@ -7,7 +7,7 @@ from homeport_core import ticks
 from homeport_core.errors import ConfigError, FullError, StateError
 from homeport_core.stream import ABORTED, CLOSED, ENDED, OPENED, READABLE
 from homeport_core.stream_wire import IGNORED, NEWS, OLD
-from homeport_core.streams import REFUSED, REPEATED, STRANGE, UNANSWERED, FixedPool, StreamLimits, Streams
+from homeport_core.streams import REFUSED, REPEATED, STRANGE, FixedPool, StreamLimits, Streams
 from stream_by_hand import End, Pair, Seen, packet, zeros
 
 SYN = packet("SYN", 10, 0, ids=(7, 0))
@@ -591,7 +591,7 @@ class TestResets(unittest.TestCase):
         for number in range(50):
             end.give(packet("ACK", 500, 600, ids=(7, 3), tag=0x1100 + number))
         self.assertEqual(len(end.said()), 10)
-        self.assertEqual(end.streams.counters[UNANSWERED], 40)
+        self.assertEqual(end.streams.strangers.unanswered, 40)
         end.advance(1000)
         end.give(packet("ACK", 500, 600, ids=(7, 3)))
         self.assertEqual(len(end.said()), 1)

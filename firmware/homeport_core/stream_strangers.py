@@ -1,0 +1,48 @@
+"""Answers to packets of no stream: an RST, and not too many (specification, streams 2.6)."""
+
+from homeport_core import ticks
+from homeport_core.compat import const
+from homeport_core.stream_wire import RST, SYN_ACK, Outgoing, Window
+
+_RESETS_PER_SECOND = const(10)
+_SECOND_MS = const(1000)
+
+
+class Strangers:
+    """Those who get an RST; `unanswered` counts those who get none because there are too many."""
+
+    __slots__ = ("_answered", "_second_ms", "_waiting", "unanswered")
+
+    def __init__(self) -> None:
+        self.unanswered = 0
+        self._waiting: list[tuple[int, int, int, int, int]] = []
+        self._answered = 0
+        self._second_ms = -1
+
+    def may_answer(self, now_ms: int) -> bool:
+        """Whether one more RST may be sent; it counts as sent then."""
+        if self._second_ms < 0 or not 0 <= ticks.diff(now_ms, self._second_ms) < _SECOND_MS:
+            self._second_ms = now_ms
+            self._answered = 0
+        if self._answered >= _RESETS_PER_SECOND:
+            self.unanswered += 1
+            return False
+        self._answered += 1
+        return True
+
+    def turn_away(self, now_ms: int, tag: int, window: Window, responder_id: int) -> None:
+        """Answer with an RST; but not an RST, and not a SYN|ACK, whose sender would lose a slot by it (streams 2.3)."""
+        if not window.flags & RST and window.flags != SYN_ACK and self.may_answer(now_ms):
+            self._waiting.append((tag, window.initiator, responder_id, window.ack, window.seq + 1))
+
+    def poll(self, out: Outgoing) -> bool:
+        """Prepare the next RST; False when there is none."""
+        if not self._waiting:
+            return False
+        tag, initiator_id, responder_id, seq, ack = self._waiting.pop(0)
+        out.put_head(RST, tag, initiator_id, responder_id, seq, ack)
+        return True
+
+    def forget(self) -> None:
+        """Answer nobody."""
+        self._waiting.clear()
