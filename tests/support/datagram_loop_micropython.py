@@ -1,5 +1,5 @@
 """What a device on Unix MicroPython can carry at most: full segments sealed and sent, or received and opened, in a bare
-loop without streams. Usage: micropython FILE send|receive PORT SEGMENT SECONDS, prints octets a second.
+loop without streams. Usage: micropython FILE send|receive PORT SEGMENT SECONDS, prints how many octets.
 """
 
 import select
@@ -65,7 +65,7 @@ def main():
         sock.bind(address)
         print("ready")
         count = receive(sock, segment, seconds)
-    print(count * segment // seconds)
+    print(count * segment)
 
 
 main()

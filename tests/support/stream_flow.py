@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from homeport.client import Client, Profile
 
@@ -10,11 +11,11 @@ _BLOCK = bytes(1 << 16)
 _PATIENCE_S = 20
 
 
-async def _measure(profile: Profile, target: str, path: str, upwards: bool) -> float:
+async def _measure(profile: Profile, target: str, path: str, upwards: bool, clock: Callable[[], float]) -> float:
     async with asyncio.timeout(_PATIENCE_S), Client(profile) as client, await client.connect(target, path) as device:
         reader, writer = await device.open_stream("sink" if upwards else "source")
         start = time.perf_counter()
-        counted_from, total = 0.0, 0
+        counted_from, clock_from, total = 0.0, 0.0, 0
         try:
             while True:
                 if upwards:
@@ -27,13 +28,15 @@ async def _measure(profile: Profile, target: str, path: str, upwards: bool) -> f
                 if counted_from:
                     total += n
                     if now - counted_from >= MEASURE_S:
-                        return total / (now - counted_from)
+                        return total / (clock() - clock_from)
                 elif now - start >= WARM_S:
-                    counted_from = now
+                    counted_from, clock_from = now, clock()
         finally:
             writer.transport.abort()
 
 
-def stream_rate(profile: Profile, target: str, path: str, upwards: bool) -> float:
-    """Octets a second over a stream on this path; `upwards` is towards the device."""
-    return asyncio.run(_measure(profile, target, path, upwards))
+def stream_rate(
+    profile: Profile, target: str, path: str, upwards: bool, clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Octets per second of `clock` over a stream on this path; `upwards` is towards the device."""
+    return asyncio.run(_measure(profile, target, path, upwards, clock))

@@ -37,7 +37,8 @@ class Sink(Session):
             self.end(now_ms)
 
 
-device = StreamDevice(load_config({"streams": 2}), name="Flow", type="Homeport flow", admit=lambda connection: True)
+SETTINGS = {"streams": 2, "stream_window": 32}
+device = StreamDevice(load_config(SETTINGS), name="Flow", type="Homeport flow", admit=lambda connection: True)
 device.services.add(b"source", Service(Source))
 device.services.add(b"sink", Service(Sink))
 device.run()
