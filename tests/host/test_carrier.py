@@ -100,6 +100,15 @@ def test_a_device_that_does_not_come_back_is_lost_after_the_grace():
     assert isinstance(drain(gsp)[0], ConnectRefused)
 
 
+def test_operators_can_count_them():
+    gsp, device = on_tcp()
+    assert (gsp.attached, gsp.attached_over_tcp) == (1, 1)
+    device.restart()
+    device.address = REMOTE
+    exchange(gsp, device, attach(gsp, device))
+    assert (gsp.attached, gsp.attached_over_tcp) == (1, 0)
+
+
 def test_the_grace_is_a_deadline():
     gsp, _ = on_tcp()
     gsp.carrier_lost(0, FIRST)

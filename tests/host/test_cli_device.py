@@ -61,6 +61,21 @@ def test_show_tells_an_attachment_from_one_that_has_ended(root):
     assert "attached since 2027-01-15 08:00:00 UTC, until the basestation stopped\n" in stopped
 
 
+def test_list_names_the_devices_that_are_attached_over_tcp(root):
+    with inventory_of(root) as inventory:
+        inventory.add("dev1")
+        seq = inventory.changes_since(-1).seq
+    records = Records(Directory(root).database, Directory(root).sealer())
+    batch = Batch()
+    batch.attached(b"dev1", None, "tcp 198.51.100.7:40000", 1_800_000_000)
+    records.save(batch, seq)
+    records.close()
+    with Directory(root).locked():
+        assert homeport("device", "list", "--dir", root).stdout == (
+            "dev1  attached over TCP since 2027-01-15 08:00:00 UTC\n"
+        )
+
+
 @pytest.mark.parametrize(
     ("args", "expected"),
     [

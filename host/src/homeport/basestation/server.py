@@ -160,6 +160,7 @@ class Basestation:
             gauges={
                 "devices": len(self._roster),
                 "attached": self._gsp.attached,
+                "attached_over_tcp": self._gsp.attached_over_tcp,
                 "handshakes": self._gsp.handshakes,
                 "connections": self._gsp.sessions,
                 "gate_connections": self._gate.connections,

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
+from homeport.basestation.carrier import TCP
 from homeport.basestation.directory import Directory
 from homeport.basestation.inventory.inventory import Device, Inventory, parse_device_key
 from homeport.cli.output import emit
@@ -122,7 +123,8 @@ def _state(device: Device, running: bool) -> str:
         return "disabled"
     if device.attached and device.attached_at_s is not None:
         since = f"since {_time(device.attached_at_s)}"
-        return f"attached {since}" if running else f"attached {since}, until the basestation stopped"
+        way = " over TCP" if (device.endpoint or "").startswith(f"{TCP} ") else ""
+        return f"attached{way} {since}{'' if running else ', until the basestation stopped'}"
     if device.attached_at_s is None and device.refusal is None:
         return "never seen"
     return f"not attached; last refusal: {device.refusal}" if device.refusal else "not attached"

@@ -178,6 +178,11 @@ class Gsp:
         return len(self._registry)
 
     @property
+    def attached_over_tcp(self) -> int:
+        """How many of them by TCP, for want of UDP."""
+        return self._registry.carriers
+
+    @property
     def handshakes(self) -> int:
         """How many invites are answered and not proven yet."""
         return len(self._attach)

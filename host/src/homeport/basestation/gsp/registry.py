@@ -119,6 +119,11 @@ class Registry:
     def __len__(self) -> int:
         return len(self._by_device)
 
+    @property
+    def carriers(self) -> int:
+        """How many attachments are on carriers."""
+        return sum(map(len, self._on_carrier.values()))
+
     def __contains__(self, carrier: object) -> bool:
         return carrier in self._on_carrier
 
