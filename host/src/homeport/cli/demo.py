@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import secrets
 import shlex
 import signal
 import sys
@@ -19,18 +20,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from homeport_core.spec import PORT_CONTROLLER, PORT_LOCAL
+from homeport_core.spec import PORT_CONTROLLER, PORT_LOCAL, PSK_LEN
 
 from homeport import wire
 from homeport.basestation.directory import Directory
 from homeport.basestation.inventory.inventory import Inventory, parse_device_key
 from homeport.cli import firmware
 from homeport.cli.children import Child
+from homeport.cli.context import ask_label_secret
 from homeport.client.client import Client
 from homeport.client.home import cache_interface
+from homeport.client.keys import Psk
+from homeport.client.pairing import pair
 from homeport.client.profile import GATE_PORT, Profile, list_profiles
 from homeport.client.queries.interface import MAX_XML_LEN
-from homeport.errors import ConfigError, DeviceOffline, HomeportError, Timeout
+from homeport.errors import ConfigError, DeviceOffline, HomeportError, NotPaired, Timeout
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.fingerprint import format_fingerprint
 
@@ -121,7 +125,9 @@ async def _basestation(demo: Demo, story: Story) -> AsyncIterator[Child]:
 @contextlib.asynccontextmanager
 async def _device(demo: Demo, key: str, story: Story) -> AsyncIterator[Child]:
     runtime = firmware.choose_runtime(None)
-    device = firmware.Device(DEVICE_ID, key, demo.device_state, f"{HOST}:{demo.controller_port}", demo.local_port)
+    controller = f"{HOST}:{demo.controller_port}"
+    label = _label(demo).key.hex()
+    device = firmware.Device(DEVICE_ID, key, demo.device_state, controller, demo.local_port, label)
     child = Child(
         "device",
         firmware.command(EXAMPLE, runtime, device.arguments()),
@@ -160,6 +166,14 @@ def _provision(demo: Demo, directory: Directory, story: Story) -> str:
     return key.hex()
 
 
+def _label(demo: Demo) -> Psk:
+    """The secret on the device's label, made up with the device."""
+    file = demo.device_state / "label"
+    if not file.exists():
+        write_private(file, secrets.token_hex(PSK_LEN).encode() + b"\n")
+    return ask_label_secret(file)
+
+
 def _profile(demo: Demo, story: Story) -> Profile:
     gate, pin = f"{HOST}:{demo.gate_port}", Directory(demo.root).pin()
     if PROFILE in list_profiles(demo.home):
@@ -194,12 +208,15 @@ async def _pair(client: Client, demo: Demo, story: Story) -> None:
         raise DeviceOffline(f"nobody answers to {DEVICE_ID!r} on the local network")
     address = wire.address_text(wire.address(found[0].endpoint))
     story.tell("discovery", "local", f"{DEVICE_ID!r} answers at {address}")
-    async with await client.connect(f"{DEVICE_ID}@{address}") as device:
-        info = await device.call("get_public_device_info")
-        before = bool(info["is_current_user_paired"])
-        user = await device.pair(client.profile.name)
-        role = "owner" if user.is_owner else "guest"
-        story.tell("pairing", str(device.path), f"{'still paired' if before else 'paired'} as {role}")
+    target, name = f"{DEVICE_ID}@{address}", client.profile.name
+    try:
+        pairing = await pair(client, target, name, _label(demo))
+    except NotPaired:
+        pairing = await pair(client, target, name)  # paired when the device had no label yet
+    paired = "still paired" if pairing.was_known else "paired"
+    role = "owner" if pairing.user.is_owner else "guest"
+    privacy = "end to end: the basestation cannot read along" if pairing.end_to_end else "without end-to-end key"
+    story.tell("pairing", "local", f"{paired} as {role}, {privacy}")
 
 
 async def _visit(client: Client, path: str, words: str, story: Story) -> None:

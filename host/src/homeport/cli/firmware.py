@@ -17,7 +17,9 @@ from pathlib import Path
 
 from homeport_core.spec import PORT_CONTROLLER, PORT_LOCAL, PSK_LEN
 
+from homeport.cli.context import LABEL_VARIABLE
 from homeport.client.home import check_device_id
+from homeport.client.keys import Psk
 from homeport.client.profile import split_address
 from homeport.errors import ConfigError
 
@@ -42,11 +44,14 @@ class Device:
     state: Path
     controller: str | None = None
     local_port: int = PORT_LOCAL
+    label_secret: str | None = None
 
     def __post_init__(self) -> None:
         check_device_id(self.device_id)
         if not re.fullmatch(rf"[0-9a-fA-F]{{{2 * PSK_LEN}}}", self.key):
             raise ConfigError(f"not a device key: expected {2 * PSK_LEN} hex digits, got {len(self.key)} characters")
+        if self.label_secret is not None:
+            Psk.of_label(self.label_secret)
         if self.controller is not None:
             host, _ = split_address(self.controller, PORT_CONTROLLER)
             if ":" in host:
@@ -61,8 +66,9 @@ class Device:
         return options
 
     def environment(self) -> dict[str, str]:
-        """Return the environment variables by which it gets its key."""
-        return {KEY_VARIABLE: self.key}
+        """Return the environment variables by which it gets its secrets."""
+        label = {} if self.label_secret is None else {LABEL_VARIABLE: self.label_secret}
+        return {KEY_VARIABLE: self.key} | label
 
 
 def examples() -> list[str]:

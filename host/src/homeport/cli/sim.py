@@ -12,6 +12,7 @@ import typer
 from homeport_core.spec import PORT_LOCAL
 
 from homeport.cli import firmware
+from homeport.cli.context import LABEL_VARIABLE
 from homeport.cli.firmware import Runtime
 from homeport.cli.output import emit
 from homeport.client.queries.interface import Interface
@@ -46,6 +47,10 @@ def sim(
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the device keeps its state; default var/devices/ID.")
     ] = None,
+    label_secret: Annotated[
+        str | None,
+        typer.Option(metavar="HEX", envvar=LABEL_VARIABLE, help="The secret on its label, for pairing: 32 hex digits."),
+    ] = None,
     runtime: RuntimeOption = None,
     options: Annotated[
         list[str] | None, typer.Argument(metavar="[-- OPTION…]", help="More options of the firmware; see -- --help.")
@@ -53,7 +58,7 @@ def sim(
 ) -> None:
     """Run an example device, until it is interrupted."""
     directory = (state or Path("var") / "devices" / device_id).absolute()
-    device = firmware.Device(device_id, key, directory, controller, local_port)
+    device = firmware.Device(device_id, key, directory, controller, local_port, label_secret or None)
     chosen = _chosen(runtime)
     command = firmware.command(app, chosen, [*device.arguments(), *(options or [])])
     make_private_directory(directory)
