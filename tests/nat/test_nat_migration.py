@@ -5,7 +5,7 @@ import time
 import pytest
 from nat_world import Nat
 
-FLOW_MS = 8_000
+FLOW_MS = 5_000
 SLOWEST_MS = 4_000  # a query in flight when its path dies
 
 
@@ -59,7 +59,7 @@ def test_queries_go_on_over_the_relay_when_the_direct_path_is_cut_and_directly_w
     there, light, here, _, person = between(Nat.PORT_RESTRICTED, Nat.PORT_RESTRICTED)
     person.connect(light)
     assert settle(person, light) == "direct"
-    flowing = flow(person, light, 12_000)
+    flowing = flow(person, light, 9_000)
     time.sleep(1)
     cut(there, here)
     time.sleep(4)
@@ -71,7 +71,7 @@ def test_queries_go_on_while_the_clients_address_changes(between):
     _, light, here, client_host, person = between(Nat.PORT_RESTRICTED, Nat.PORT_RESTRICTED)
     person.connect(light)
     assert settle(person, light) == "direct"
-    flowing = flow(person, light)
+    flowing = flow(person, light, 6_000)
     time.sleep(1)
     old, new = here.address_of(1), here.address_of(9)
     client_host.ip(f"addr del {old}/28 dev lan0")
@@ -87,16 +87,16 @@ def test_a_client_whose_nat_becomes_symmetric_is_found_again_by_a_search(between
     _, light, here, _, person = between(Nat.PORT_RESTRICTED, Nat.PORT_RESTRICTED)
     person.connect(light)
     assert settle(person, light) == "direct"
-    flowing = flow(person, light, 12_000)
+    flowing = flow(person, light)
     time.sleep(1)
     here.set_nat(Nat.COUNTING)
     check(person.answer(flowing), ["direct", "relay", "direct"])
 
 
-@pytest.mark.parametrize("end", ["client", "device"])
-def test_mappings_that_last_30_s_are_held_by_keep_alives(between, end):
+def test_mappings_that_last_a_little_longer_than_a_keep_alive_period_are_held(between):
     there, light, here, _, person = between(Nat.PORT_RESTRICTED, Nat.PORT_RESTRICTED)
-    expire((here if end == "client" else there).router, 6)
+    for home in (there, here):
+        expire(home.router, 6)
     person.connect(light)
     assert settle(person, light) == "direct"
     time.sleep(14)
@@ -107,7 +107,7 @@ def test_a_mapping_that_expires_between_keep_alives_costs_no_query(between):
     _, light, here, _, person = between(Nat.PORT_RESTRICTED, Nat.SYMMETRIC)
     expire(here.router, 2)
     person.connect(light)
-    for _ in range(3):
+    for _ in range(2):
         time.sleep(4)
         answer = person.switch(light, 1)
         assert answer.get("result") == {"light_state": 1}, answer
