@@ -19,6 +19,8 @@ from homeport_device.randomness import random, require_random
 # Datagrams taken in one wake-up, so that a flood on one socket cannot hold up timers and the other socket.
 _BURST = const(64)
 _DATAGRAM_MAX = const(1500)
+# A client's whole window may arrive at once; the system takes less where it has a limit.
+_RECEIVE_BUFFER_LEN = const(4 << 20)
 _LOOK_UP_S = const(10)
 
 
@@ -195,6 +197,7 @@ class Port:
 def _bound_socket(port: int) -> socket.socket:
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_LEN)
         opened.setblocking(False)
         opened.bind(("0.0.0.0", port))
     except OSError:
