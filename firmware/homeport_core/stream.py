@@ -3,8 +3,8 @@
 from homeport_core import stream_states as states
 from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import StateError
+from homeport_core.stream_intake import Intake
 from homeport_core.stream_limits import StreamLimits
-from homeport_core.stream_machine import Machine
 from homeport_core.stream_tally import STATUS_ABORTED, STATUS_CLOSED, STATUS_OPEN
 from homeport_core.stream_terms import Terms
 
@@ -20,7 +20,7 @@ CLOSED = const(0x10)  # both directions are closed and confirmed; what was recei
 ABORTED = const(0x20)  # aborted by either end, or the peer is gone: `reason` says why
 
 
-class Stream(Machine):
+class Stream(Intake):
     """One stream. Made by `Streams.open`, or handed out by `Streams.next_changed` with OPENED.
 
     `tag` (0x1000 … 0x1fff), `initiator_id` and `responder_id` name it; `state` is one of `stream_states`; `reason`

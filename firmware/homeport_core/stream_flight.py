@@ -8,55 +8,13 @@ from collections import deque
 
 from homeport_core import ticks
 from homeport_core.compat import const
+from homeport_core.stream_congestion import Congestion
 from homeport_core.stream_memory import DONE, IN_FLIGHT, LOST, SACKED, Memory, Segment
-from homeport_core.stream_rate import Congestion, RoundTrip
+from homeport_core.stream_rate import Latest, RoundTrip
 from homeport_core.stream_tally import Tally
 
-_PATIENCE_MAX = const(4)
-_PATIENT_MS = const(10000)  # patience wears off a step when nothing was overtaken for so long
 _TELLING_MS = const(4)  # a round trip that short tells nothing in whole ms
 _SACK_FULL = const(8)  # numbers in a SACK with all four runs
-
-
-class Latest:
-    """What arrived of late: the three latest transmissions, and the round trip of the latest.
-
-    `patience` says how much later than its successors a transmission may come, in quarters of a round trip beyond
-    the first. It grows when something was taken for lost that was only late.
-    """
-
-    __slots__ = ("_patient_at_ms", "_second_id", "newest_id", "patience", "rtt_ms", "third_id")
-
-    def __init__(self, now_ms: int) -> None:
-        self.newest_id = self._second_id = self.third_id = 0
-        self.rtt_ms = 0
-        self.patience = 0
-        self._patient_at_ms = now_ms
-
-    def note(self, sent_id: int, rtt_ms: int) -> None:
-        """A transmission arrived."""
-        if sent_id > self.newest_id:
-            self.third_id = self._second_id
-            self._second_id = self.newest_id
-            self.newest_id = sent_id
-            self.rtt_ms = rtt_ms
-        elif sent_id > self._second_id:
-            self.third_id = self._second_id
-            self._second_id = sent_id
-        elif sent_id > self.third_id:
-            self.third_id = sent_id
-
-    def overtaken(self, now_ms: int, round_trip_ms: int) -> None:
-        """What was taken for lost was only late; counts once in a round trip."""
-        if not self.patience or ticks.diff(now_ms, self._patient_at_ms) >= round_trip_ms:
-            self.patience = min(self.patience + 1, _PATIENCE_MAX)
-            self._patient_at_ms = now_ms
-
-    def lost(self, now_ms: int) -> None:
-        """Something was taken for lost."""
-        if self.patience and ticks.diff(now_ms, self._patient_at_ms) > _PATIENT_MS:
-            self.patience -= 1
-            self._patient_at_ms = now_ms
 
 
 class Flight:

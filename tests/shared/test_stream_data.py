@@ -5,7 +5,8 @@ import unittest
 from homeport_core import ticks
 from homeport_core.errors import StateError
 from homeport_core.stream import READABLE, WRITABLE
-from homeport_core.stream_rate import Congestion, Pacer, RoundTrip
+from homeport_core.stream_congestion import Congestion
+from homeport_core.stream_rate import Pacer, RoundTrip
 from homeport_core.stream_wire import IGNORED, NEWS, OLD
 from homeport_core.streams import MALFORMED, FixedPool, StreamLimits, Streams
 from stream_by_hand import End, Pair, Seen, packet, zeros
