@@ -8,6 +8,7 @@ that are reached from elsewhere (`other._name`, strings) stay.
 from __future__ import annotations
 
 import ast
+import builtins
 from collections.abc import Iterable, Iterator
 
 
@@ -16,6 +17,8 @@ def shorten(tree: ast.Module, outside: Iterable[ast.Module]) -> None:
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     kept = set(foreign_names(tree)) | {name for other in outside for name in mentioned_names(other)}
     for family in families(classes):
+        if not all(has_own_bases(node, classes) for node in family):
+            continue
         names = sorted({name for node in family for name in private_members(node)} - kept)
         short = {name: f"_{number}" for number, name in enumerate(names)}
         for node in family:
@@ -70,11 +73,34 @@ def foreign_names(tree: ast.Module) -> Iterator[str]:
             yield node.value
 
 
+def has_own_bases(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> bool:
+    """Whether no other module of ours can know its members: all its bases are here, or the language's."""
+    return all(isinstance(base, ast.Name) and (base.id in classes or hasattr(builtins, base.id)) for base in node.bases)
+
+
+def top_names_of(node: ast.ClassDef) -> Iterator[str]:
+    """Methods and class attributes."""
+    for statement in node.body:
+        yield from top_names(statement)
+
+
+def own_attributes(tree: ast.Module) -> set[int]:
+    """The private attributes of `self`, by `id`, in classes that share nothing with other modules."""
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    apart = [family for family in families(classes) if all(has_own_bases(node, classes) for node in family)]
+    nodes = (inner for family in apart for node in family for inner in ast.walk(node))
+    return {id(node) for node in nodes if isinstance(node, ast.Attribute) and is_self(node) and is_private(node.attr)}
+
+
 def mentioned_names(tree: ast.Module) -> Iterator[str]:
-    """Every name that another module uses."""
+    """Every name that another module uses, but for what is its own."""
+    own = own_attributes(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute):
-            yield node.attr
+            if id(node) not in own:
+                yield node.attr
+        elif isinstance(node, ast.ClassDef):
+            yield from (name for name in top_names_of(node) if node.bases)  # what it may take the place of
         elif isinstance(node, ast.alias):
             yield node.name
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):

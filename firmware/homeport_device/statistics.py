@@ -17,13 +17,11 @@ from homeport_core.spec import (
     PL_RENDEZVOUS_STATS,
     PL_SP_ID,
     PL_STATS,
-    PL_STREAM_STATS,
     PL_VERSION,
     PT_STATS,
     STATS_ATTACH_FAIL,
     STATS_CONNECTION_CLOSE,
     STATS_CONNECTION_OPEN,
-    STATS_STREAM_CLOSE,
 )
 
 from homeport_device.identity import version_payload
@@ -52,15 +50,15 @@ class Reports:
         """Why an attach did not succeed, to the controller."""
         if not self._config.attach_statistics:
             return
-        self._begin(STATS_ATTACH_FAIL, NSI_ZERO, None)
+        self.begin(STATS_ATTACH_FAIL, NSI_ZERO, None)
         self._output.writer.add(PL_ATTACH_STATS, build_attach_stats(_LAYOUT, status, _SECURE))
         self._output.send(REMOTE, controller)
 
     def connection_opened(self, now_ms: int, connection: object, attach: object) -> None:
         """A remote connection got its first DATA packet; to the GSP."""
-        if not self._wants(connection):
+        if not self.wants(connection):
             return
-        self._begin(STATS_CONNECTION_OPEN, connection.nsi, connection)
+        self.begin(STATS_CONNECTION_OPEN, connection.nsi, connection)
         writer = self._output.writer
         writer.add(PL_IPX, build_ipx(self._port.local_endpoint(), attach.seen_as, attach.nat_type))
         search = connection.rendezvous
@@ -71,28 +69,21 @@ class Reports:
                 PL_RENDEZVOUS_STATS,
                 build_rendezvous_stats(_LAYOUT, search.client_nat, attach.nat_type, ports, sockets),
             )
-        self._finish(now_ms, connection, attach)
+        self.finish(now_ms, connection, attach)
 
     def connection_closed(self, now_ms: int, connection: object, attach: object) -> None:
         """A remote connection is gone, by close or by silence; to the GSP."""
-        if not self._wants(connection):
+        if not self.wants(connection):
             return
-        self._begin(STATS_CONNECTION_CLOSE, connection.nsi, connection)
-        self._finish(now_ms, connection, attach)
+        self.begin(STATS_CONNECTION_CLOSE, connection.nsi, connection)
+        self.finish(now_ms, connection, attach)
 
-    def stream_closed(self, now_ms: int, connection: object, stream: object, attach: object) -> None:
-        """A stream of a remote connection is closed or aborted; to the GSP (streams 4)."""
-        if not self._wants(connection):
-            return
-        self._begin(STATS_STREAM_CLOSE, connection.nsi, None)
-        items = [(kind, value.to_bytes(size, "big")) for kind, size, value in stream.statistics()]
-        self._output.writer.add(PL_STREAM_STATS, build_items(items))
-        self._finish(now_ms, connection, attach)
-
-    def _wants(self, connection: object) -> bool:
+    def wants(self, connection: object) -> bool:
+        """Whether this connection, and its streams, are reported."""
         return self._config.connection_statistics and not connection.is_local
 
-    def _begin(self, event: int, nsi: bytes, connection: object) -> None:
+    def begin(self, event: int, nsi: bytes, connection: object) -> None:
+        """Write what each report begins with; of the connection's client where one is given."""
         config = self._config
         writer = self._output.writer
         writer.begin(PT_STATS, nsi)
@@ -102,7 +93,7 @@ class Reports:
             writer.add(PL_CP_ID, build_id(ID_MAIL, connection.client_id))
         writer.add(PL_SP_ID, build_id(ID_URL, config.device_id.encode()))
 
-    def _finish(self, now_ms: int, connection: object, attach: object) -> None:
+    def finish(self, now_ms: int, connection: object, attach: object) -> None:
         """CONNECTION_INFO in the reference's order, then out."""
         traffic = connection.traffic
         traffic.grow_older(now_ms)

@@ -11,7 +11,8 @@ address follows only a packet that advanced something.
 from homeport_core import ticks
 from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import ConfigError
-from homeport_core.spec import NSI_ZERO, PL_SACK, PL_WINDOW, PT_DATA, TLV_LEN
+from homeport_core.payloads import build_items
+from homeport_core.spec import NSI_ZERO, PL_SACK, PL_STREAM_STATS, PL_WINDOW, PT_DATA, STATS_STREAM_CLOSE, TLV_LEN
 from homeport_core.stream_wire import NEWS, OLD, SYN
 from homeport_core.streams import FixedPool, GrowingPool, StreamLimits, Streams
 
@@ -168,8 +169,13 @@ class StreamTags:
         return total < self._slots and of_client < self._per_client
 
     def report(self, now_ms: int, connection: object, stream: object) -> None:
-        """A stream is over."""
-        self._stack.reports.stream_closed(now_ms, connection, stream, self._stack.attach)
+        """A stream is over: tell the GSP, where the product wants that (streams 4)."""
+        reports = self._stack.reports
+        if reports.wants(connection):
+            reports.begin(STATS_STREAM_CLOSE, connection.nsi, None)
+            items = [(kind, value.to_bytes(size, "big")) for kind, size, value in stream.statistics()]
+            self._output.writer.add(PL_STREAM_STATS, build_items(items))
+            reports.finish(now_ms, connection, self._stack.attach)
 
     # Steps
 

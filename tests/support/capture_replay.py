@@ -39,7 +39,7 @@ ABSENT = "absent"
 OTHER = "other"
 TCP = "tcp"
 AGAIN = "again"  # a packet that we sent before, in place of a new one
-STREAMS_SEED_LEN = 6
+STREAMS_SEED_LEN = 4
 
 
 def endpoint(text):
