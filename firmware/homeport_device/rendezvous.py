@@ -108,6 +108,10 @@ class Rendezvous:
             due_ms = self.crowd.next_ms
         return due_ms
 
+    def hurry(self, now_ms: int) -> None:
+        """The client is there: it may have missed the first question, which came before it knew of us."""
+        self._ask_ms = now_ms
+
     def end(self) -> None:
         """Send no more; questions are still answered."""
         self._searching = False

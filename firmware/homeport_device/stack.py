@@ -347,6 +347,8 @@ class Stack:
             connection.enter(FIRST_DATA)
             connection.owes_open_report = self.config.connection_statistics and not connection.is_local
             self.app.opened(connection)
+            if connection.rendezvous is not None:
+                connection.rendezvous.hurry(now_ms)
         if connection.rendezvous is not None and source != self.attach.gsp:
             connection.rendezvous.settle(REMOTE if connection.is_on_fallback else socket)
 

@@ -82,6 +82,16 @@ class ScheduleTest(unittest.TestCase):
         bench.deliver(REMOTE, bench.keep_alive(), GSP)
         self.assertEqual(len(bench.advance(6000)), 10)
 
+    def test_with_the_first_relayed_data_both_endpoints_are_asked_once_more_at_once(self):
+        for start_ms in STARTS:
+            with self.subTest(start_ms=start_ms):
+                bench = Searching(start_ms)
+                bench.advance(300)
+                bench.deliver(REMOTE, bench.keep_alive(1), GSP)
+                bench.deliver(REMOTE, bench.keep_alive(2), GSP)
+                seen = [(at, to) for at, (_, to, _) in bench.advance(1500)]
+                self.assertEqual(seen, [(300, PRIVATE), (300, CLIENT), (1300, PRIVATE), (1300, CLIENT)])
+
     def test_once_concluded_it_stops_while_relayed_data_flows(self):
         bench = Searching()
         bench.deliver(REMOTE, bench.keep_alive(), GSP)
