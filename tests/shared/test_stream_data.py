@@ -50,6 +50,16 @@ class TestReceiving(unittest.TestCase):
         self.assertEqual(end.stream.read(), b"11 12 13 ")
         self.assertEqual(end.stream.readable, 0)
 
+    def test_with_more_than_four_runs_the_last_place_is_for_the_one_that_grew(self):
+        end = device(window=40)
+        for number in (13, 15, 17, 19, 21, 23):
+            end.give(packet("ACK", number, 30, data=b"x"))
+        end.datagrams()
+        end.give(packet("ACK", 16, 30, data=b"x"))
+        self.assertEqual(end.said()[-1].sack, ((23, 24), (21, 22), (19, 20), (15, 18)))
+        end.give(packet("ACK", 12, 30, data=b"x"))
+        self.assertEqual(end.said()[-1].sack, ((23, 24), (21, 22), (19, 20), (12, 14)))
+
     def test_without_the_option_no_sack_is_sent(self):
         end = End(False)
         end.give(packet("SYN", 10, 0, ids=(7, 0), syn=(1, 1247, 50, 1247, 50, 12, 1000)))
@@ -347,6 +357,22 @@ class TestSending(unittest.TestCase):
             end.give(packet("ACK", 11, 30, sack=[(start, start + 1)]))
         again = {seen.seq for seen in end.said(3000) if seen.data}
         self.assertFalse(again & {31, 33, 35, 37, 39}, again)
+
+    def test_a_repetition_lost_while_sack_has_no_room_for_news_is_sent_again_without_a_timeout(self):
+        end = device(window=40, peer_window=40)
+        end.stream.write(end.now_ms, octets(10 * 1247))
+        end.datagrams()
+        end.advance(50)
+        full = [(38, 39), (36, 37), (34, 35), (32, 33)]
+        end.give(packet("ACK", 11, 30, sack=full))
+        self.assertTrue(30 in [seen.seq for seen in end.said() if seen.data])
+        end.advance(80)
+        end.give(packet("ACK", 11, 30, sack=full))
+        self.assertEqual([seen.seq for seen in end.said() if seen.data][:1], [30])
+
+    def test_large_segments_begin_with_few(self):
+        for size, first in ((1247, 10), (13000, 10), (32000, 4), (65000, 2)):
+            self.assertEqual(Congestion(200, size).window, first)
 
     def test_a_shut_window_is_probed_with_the_segment_acknowledged_last(self):
         end = device(window=8, peer_window=4)
