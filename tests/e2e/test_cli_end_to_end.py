@@ -3,9 +3,20 @@
 import contextlib
 import itertools
 import shutil
+import subprocess
 
 import pytest
-from processes import KEY, CommandLine, Ports, basestation, device, only_error_line
+from processes import (
+    HOMEPORT,
+    KEY,
+    RUN_TIMEOUT_S,
+    CommandLine,
+    Ports,
+    basestation,
+    device,
+    environment,
+    only_error_line,
+)
 
 NUMBERS = itertools.count()
 LABEL = "00112233-44556677-8899aabb-ccddeeff"
@@ -201,3 +212,27 @@ def test_after_a_reset_of_the_device_one_pairs_again(tmp_path):
             assert "--label-secret" in only_error_line(client.run("pair", site.demo))
             assert client.answer("pair", site.demo, *site.label)["end_to_end"] is True
             assert client.answer("status", "demo", "--path", "relay")["end_to_end"] is True
+
+
+def test_streams_run_over_end_to_end_keys(tmp_path):
+    site = Site(tmp_path, "micropython")
+    client = site.client("me", "--require-end-to-end")
+    gateway = device(
+        site.ports,
+        tmp_path / "demo",
+        "--allow-port",
+        "22",
+        app="tunnel_gateway",
+        until="attached to",
+        runtime=site.runtime,
+        label=LABEL,
+    )
+    sent = bytes(range(256)) * 64
+    with basestation(site.root, site.ports), gateway:
+        client.answer("pair", site.demo, *site.label)
+        for path in ("relay", "direct"):
+            done = subprocess.run(
+                [HOMEPORT, "--home", tmp_path / "me", "stream", "demo", "echo", "--path", path],
+                input=sent, env=environment(), capture_output=True, timeout=RUN_TIMEOUT_S, check=False,
+            )  # fmt: skip
+            assert (done.returncode, done.stdout) == (0, sent), done.stderr
