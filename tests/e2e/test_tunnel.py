@@ -219,7 +219,7 @@ async def test_connections_beyond_the_devices_streams_wait_for_their_turn(world)
         await asyncio.sleep(0.05)
         await echoing(reader, writer)
 
-    words = [b"%d" % n for n in range(30)]
+    words = [b"%d" % n for n in range(12)]
     async with (
         serving(slow) as target,
         world.connected("direct") as gateway,

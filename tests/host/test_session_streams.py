@@ -14,6 +14,7 @@ from homeport_core.spec import PACKET_MAX, PL_SACK, PL_WINDOW, PT_DATA, TAG_STRE
 from homeport_core.stream import ABORTED, CLOSED, ENDED, OPENED
 from homeport_core.stream_wire import NEWS
 from homeport_core.streams import StreamLimits, Streams
+from reference_stream import PASS_MS, ReferencePeer
 from session_world import (
     CLIENT,
     DEVICE_GLOBAL,
@@ -26,6 +27,8 @@ from session_world import (
     FakeDevice,
     World,
 )
+from stream_ends import ReferenceSide
+from stream_frames import Wire
 
 LOOPBACK = bytes((127, 0, 0, 1, 0x15, 0xC2))
 PATIENCE_MS = 60_000
@@ -77,6 +80,44 @@ class EchoDevice(FakeDevice):
         return out
 
 
+class ReferenceDevice(FakeDevice):
+    """A device with the reference's streams, whose application is an echo that closes when the client has."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.world = self.peer = self.peers = None
+        self._options = options
+        self._echoes = {}
+        self.next_ms = None
+
+    def _data(self, packet, raw, source):
+        if packet.tag is None or not TAG_STREAM_FIRST <= packet.tag <= TAG_STREAM_LAST:
+            return super()._data(packet, raw, source)
+        self.peer = source
+        if self.peers is None:
+            wire = Wire(self.context, int.from_bytes(self.nsi, "big"))
+            self.peers = ReferencePeer(wire, **self._options)
+        self.peers.take(self.world.now, raw)
+        self.next_ms = self.next_ms or self.world.now + PASS_MS
+        return self.packets()
+
+    def packets(self):
+        """The application's turn, and what is to be sent."""
+        for stream in self.peers.opened:
+            self._echoes[ReferenceSide(None, stream)] = bytearray()
+        self.peers.opened.clear()
+        for side, unsent in self._echoes.items():
+            while unsent or not side.at_eof:
+                unsent.extend(b"" if unsent else side.read(self.world.now))
+                taken = side.write(self.world.now, bytes(unsent))
+                del unsent[:taken]
+                if not taken:
+                    break
+            if side.at_eof and not unsent:
+                side.close(self.world.now)
+        return self.peers.taken()
+
+
 class StreamWorld(World):
     """A World whose device has streams."""
 
@@ -88,11 +129,17 @@ class StreamWorld(World):
         return self.now % ticks.PERIOD
 
     def device_deadline(self):
+        if isinstance(self.device, ReferenceDevice):
+            return self.device.next_ms
         deadline = self.device.streams.deadline_ms
         return None if deadline is None else self.now + max(1, ticks.diff(deadline, self.ticks()))
 
     def device_timeout(self):
-        self.device.streams.timeout(self.ticks())
+        if isinstance(self.device, ReferenceDevice):
+            self.device.next_ms = self.now + PASS_MS
+            self.device.peers.tick(self.now)
+        else:
+            self.device.streams.timeout(self.ticks())
         for data in self.device.packets():
             if self.device.peer == GSP:
                 self.post(data, GSP, CLIENT)
@@ -168,6 +215,24 @@ def test_over_a_bad_network_nothing_is_lost_or_repeated(seed):
     world.introduce(PathKind.RELAY)
     world.until_open()
     assert world.exchange(world.open(), DATA) == DATA, seed
+
+
+@pytest.mark.parametrize("loss", [0.0, 0.05])
+def test_a_reference_device_echoes_over_any_network(loss):
+    world = StreamWorld(ReferenceDevice(), seed=3, loss=loss)
+    world.introduce(PathKind.RELAY)
+    world.until_open()
+    assert world.exchange(world.open(), DATA) == DATA
+
+
+def test_the_malformed_refusal_of_a_reference_device_is_understood():
+    world = StreamWorld(ReferenceDevice(streams=1))
+    world.introduce(PathKind.RELAY)
+    world.until_open()
+    world.open()
+    second = world.session.open_stream(world.now)
+    world.until(lambda: world.changes(second) & ABORTED)
+    assert second.reason == "refused by the peer"
 
 
 def test_many_streams_at_once_keep_their_octets_apart(world):

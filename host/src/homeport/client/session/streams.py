@@ -27,7 +27,7 @@ _REMOTE = StreamLimits(segment=1247, receive_window=512, send_window=512, stream
 # Exactly 1500 octets of IPv4 with the largest SACK.
 _LAN = StreamLimits(segment=1359, receive_window=512, send_window=512, streams=STREAMS_MAX)
 # The loopback interface carries whole UDP datagrams: far fewer packets for the same data.
-_THIS_HOST = StreamLimits(segment=60_015, receive_window=64, send_window=64, streams=STREAMS_MAX)
+_THIS_HOST = StreamLimits(segment=60_015, receive_window=64, send_window=64, streams=STREAMS_MAX, burst=16)
 
 
 def limits_on(path: Path) -> StreamLimits:
