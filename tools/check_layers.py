@@ -40,7 +40,7 @@ ADAPTERS = {
     "homeport.client.network": {"broadcast", "crowd", "hub", "outbox", "search", "surroundings"},
     "homeport.client.queries": set(),
     "homeport.client.session": set(),
-    "homeport.client.streams": {"forward", "opener", "pump", "standing", "transport"},
+    "homeport.client.streams": {"calls", "forward", "opener", "pump", "standing", "transport"},
 }  # fmt: skip
 
 
