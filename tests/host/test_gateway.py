@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import socket
 
 import pytest
 from gsp_peers import Device, make_gsp
@@ -14,6 +13,7 @@ from homeport.basestation.gateway.link import IDLE_MS, OPENING_MS, STALLED_MS, U
 from homeport.basestation.gateway.listener import Gateway, GatewaySettings
 from homeport.basestation.gsp.settings import ControllerSettings, RateLimit
 from homeport.basestation.udp import UdpEndpoint
+from homeport.tcp import listen
 from homeport.wire import endpoint
 from homeport_core.errors import MalformedError
 from homeport_core.packet import encode
@@ -54,6 +54,14 @@ def test_a_length_that_no_packet_has_is_an_error_as_soon_as_it_is_known(size):
         delimiter.next()
 
 
+def test_what_waits_is_less_than_a_packet_however_much_came():
+    delimiter = Delimiter()
+    delimiter.add(packet(100) * 1000 + packet(100)[:50])
+    while delimiter.next() is not None:
+        pass
+    assert delimiter.rest() == packet(100)[:50]
+
+
 def test_the_rest_is_what_was_not_taken():
     delimiter = Delimiter()
     delimiter.add(packet(20) + b"rest")
@@ -86,9 +94,9 @@ class World:
         self.ends = ends
         self.peers = []
 
-    async def start(self):
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.address = listener.getsockname()
+    async def start(self, host="127.0.0.1"):
+        listener = listen((host, 0))
+        self.address = (host, listener.getsockname()[1])
         await self.gateway.start(listener, sweep_s=None)
         return self
 
@@ -367,6 +375,20 @@ async def test_each_limit_is_counted_under_its_name(settings, limit):
         assert await peers[2].is_closed()
         assert world.gateway.counters[f"limited_{limit}"] == 1
         assert peers[0].is_open
+    finally:
+        await world.stop()
+
+
+async def test_a_listener_for_both_takes_ipv4_and_refuses_ipv6_which_the_wire_does_not_have():
+    world = await World().start("::")
+    try:
+        port = world.address[1]
+        world.address = ("127.0.0.1", port)
+        device, _ = await attached(world)
+        assert world.gsp.attachment(ID).address.remote == device.address.remote
+        world.address = ("::1", port)
+        assert await (await world.connect()).is_closed()
+        assert world.gateway.counters["limited_ipv6"] == 1
     finally:
         await world.stop()
 

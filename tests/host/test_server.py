@@ -207,6 +207,7 @@ async def test_a_public_name_is_told_instead(root, run, make_device):
     [
         ("controller", socket.SOCK_DGRAM),
         ("gsp", socket.SOCK_DGRAM),
+        ("gateway", socket.SOCK_STREAM),
         ("gate", socket.SOCK_STREAM),
         ("admin", socket.SOCK_STREAM),
     ],

@@ -11,7 +11,7 @@ LENGTH_MAX = PACKET_MAX * 3 // 2
 
 
 class Delimiter:
-    """Add what arrives, then take `next` until it has none. It holds less than one packet beside what was added."""
+    """Add what arrives, then take `next` until it has none. Then it holds less than one packet."""
 
     __slots__ = ("_data", "_off")
 
@@ -27,12 +27,13 @@ class Delimiter:
     def next(self) -> bytes | None:
         """The next packet, None when it is not complete yet. Raises MalformedError when no packet has such a Length."""
         data, off = self._data, self._off
-        if len(data) - off < HEADER_LEN:
-            return None
-        size = data[off + _LENGTH_OFF] << 8 | data[off + _LENGTH_OFF + 1]
-        if not HEADER_LEN <= size <= LENGTH_MAX:
-            raise MalformedError(f"Length is not in {HEADER_LEN} … {LENGTH_MAX}", size)
+        size = HEADER_LEN
+        if len(data) - off >= HEADER_LEN:
+            size = data[off + _LENGTH_OFF] << 8 | data[off + _LENGTH_OFF + 1]
+            if not HEADER_LEN <= size <= LENGTH_MAX:
+                raise MalformedError(f"Length is not in {HEADER_LEN} … {LENGTH_MAX}", size)
         if len(data) - off < size:
+            self._data, self._off = data[off:], 0  # a connection that waits holds no more than it needs
             return None
         self._off += size
         return data[off : self._off]

@@ -10,6 +10,7 @@ from homeport_core.errors import MalformedError
 
 from homeport.basestation.carrier import TCP, Carrier
 from homeport.basestation.gateway.delimiter import Delimiter
+from homeport.tcp import tune
 from homeport.wire import socket_address
 
 BACKLOG_MAX = 131_072
@@ -63,7 +64,9 @@ class GatewayLink(asyncio.Protocol):
         remote = socket_address(transport.get_extra_info("peername") or self.carrier.remote)
         self.carrier = self.carrier._replace(remote=remote)
         if self._owner.opened(self):
-            _watch_peer(transport.get_extra_info("socket"))
+            sock = transport.get_extra_info("socket")
+            tune(sock)
+            _watch_peer(sock)
             self._transport.set_write_buffer_limits(PAIR_BACKLOG)
         else:
             self.abort()

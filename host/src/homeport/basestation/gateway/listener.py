@@ -213,6 +213,8 @@ class _Limits:
         settings = self._settings
         source = link.carrier.remote[0]
         fellows = [other for other in links if other.carrier.remote[0] == source]
+        if ":" in source:
+            return "ipv6"  # devices are told the address we see, which has four octets on this wire
         if len(links) >= settings.connections_max:
             return "connections"
         if sum(not other.answered for other in links) >= settings.opening_max:
