@@ -10,7 +10,6 @@ interface, whose datagrams may be 60 kB; the direct path takes this machine for 
 Then on simulated paths, where nothing depends on this machine: goodput against a sender with a fixed window of four.
 """
 
-import functools
 import json
 import os
 import resource
@@ -48,7 +47,6 @@ LABEL = "00112233445566778899aabbccddeeff"
 ROUNDS = 3
 SEGMENT = 1247
 LOOP_S = 2
-WAYS = (True, False)  # towards the device, from it
 MEGABYTE = 1e6
 MEGABIT = 1e6 / 8
 
@@ -71,8 +69,8 @@ class Paired:
         return stream_rate(self.profile, self.local if path == "local" else "demo", path, upwards, clock)
 
     @contextmanager
-    def tunnel(self, target: Target) -> Iterator[int]:
-        """`homeport tunnel` to the target; yields its local port."""
+    def tunnel(self, target: Target) -> Iterator[tuple[int, int]]:
+        """`homeport tunnel` to the target; yields its local port and its process id."""
         command = [HOMEPORT, "--home", str(self.home), "--json", "tunnel", self.local, f"0:127.0.0.1:{target.port}"]
         process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
         try:
@@ -80,7 +78,7 @@ class Paired:
             for line in process.stdout:
                 news = json.loads(line)
                 if news["event"] == "listening":
-                    yield news["local_port"]
+                    yield news["local_port"], process.pid
                     return
         finally:
             process.send_signal(2)
@@ -104,14 +102,13 @@ def paired(runtime: str, app: str, *options: str) -> Iterator[Paired]:
 
 
 @contextmanager
-def plain_proxy(target: Target) -> Iterator[int]:
-    """The plain proxy to the target; yields its port."""
-    process = subprocess.Popen(
-        [sys.executable, str(SUPPORT / "plain_proxy.py"), str(target.port)], stdout=subprocess.PIPE, text=True
-    )
+def plain_proxy(target: Target) -> Iterator[tuple[int, int]]:
+    """The plain proxy to the target; yields its port and its process id."""
+    command = [sys.executable, str(SUPPORT / "plain_proxy.py"), str(target.port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         assert process.stdout is not None
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process.pid
     finally:
         process.kill()
         process.wait()
@@ -122,47 +119,70 @@ def show(name: str, rates: list[float], ratio: float, unit: float = MEGABYTE) ->
 
 
 def on_cpython() -> None:
-    """Interleaved, so that whatever else this machine does hits all alike."""
+    """A tunnel is two processes, client and device, a plain proxy one; each could have a core of its own.
+
+    Here they share cores with their source, their sink and whatever else runs, so what counts is octets per second of
+    processor time of the busiest of them. Interleaved, so that what else happens hits all alike.
+    """
     target = Target()
     rates: dict[str, list[float]] = {}
 
     def note(name: str, rate: float) -> None:
         rates.setdefault(name, []).append(rate)
 
-    gateway_options = ["--allow-port", str(target.port)]
     with (
-        plain_proxy(target) as plain_port,
-        paired("cpython", "tunnel_gateway", *gateway_options) as gateway,
+        plain_proxy(target) as (plain_port, plain_pid),
+        paired("cpython", "tunnel_gateway", "--allow-port", str(target.port)) as gateway,
         paired("cpython", FLOW) as device,
-        gateway.tunnel(target) as tunnel_port,
+        gateway.tunnel(target) as (tunnel_port, tunnel_pid),
     ):
         for _ in range(ROUNDS):
-            for upwards in WAYS:
-                way = "up" if upwards else "down"
-                note(f"plain asyncio TCP proxy, {way}", target.measure(plain_port, upwards))
-                note(f"stream, loopback's segments, {way}", device.stream("local", upwards))
-                note(f"tunnel, loopback's segments, {way}", target.measure(tunnel_port, upwards))
-                note(f"stream, segments of 1247, {way}", device.stream("direct", upwards))
+            for way in ("up", "down"):
+                plain = target.measure(plain_port, way == "up", Busiest(plain_pid))
+                note(f"plain asyncio TCP proxy, {way}", plain)
+                tunnel = target.measure(tunnel_port, way == "up", Busiest(tunnel_pid, gateway.pid))
+                note(f"tunnel, loopback's segments, {way}", tunnel)
+                for path, segments in (("local", "loopback's segments"), ("direct", "segments of 1247")):
+                    stream = device.stream(path, way == "up", Busiest(os.getpid(), device.pid))
+                    note(f"stream, {segments}, {way}", stream)
     for name, found in rates.items():
-        plain = rates[f"plain asyncio TCP proxy, {name.rpartition(' ')[2]}"]
-        show(name, found, statistics.median(found) / statistics.median(plain))
+        plain = statistics.median(rates[f"plain asyncio TCP proxy, {name.rpartition(' ')[2]}"])
+        show(name, found, statistics.median(found) / plain)
+
+
+class Busiest:
+    """A clock: seconds of processor time of the process that used the most since the clock was first asked."""
+
+    def __init__(self, *pids: int) -> None:
+        self._pids = pids
+        self._from: list[float] | None = None
+
+    def __call__(self) -> float:
+        used = [cpu_s(pid) for pid in self._pids]
+        if self._from is None:
+            self._from = used
+        return max(now - before for now, before in zip(used, self._from, strict=True))
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds that a process has worked."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def on_micropython() -> None:
-    """What the firmware carries, against its own loop without streams, and against the barest loop there is.
-
-    Other processes want the same cores, so what counts is octets per second of the device's own processor time.
-    """
+    """What the firmware carries, against its own loop without streams, and against the barest loop there is; all per
+    second of processor time."""
     rates: dict[str, list[float]] = {}
 
     def note(name: str, rate: float) -> None:
         rates.setdefault(name, []).append(rate)
 
     with paired("micropython", FLOW) as device:
-        device_clock = functools.partial(cpu_s, device.pid)
+        device_clock = Busiest(device.pid)
         for _ in range(ROUNDS):
             with datagram_flow("micropython") as firmware:
-                firmware_clock = functools.partial(cpu_s, firmware.pid)
+                firmware_clock = Busiest(firmware.pid)
                 note("datagrams of the firmware, up", firmware.receives(firmware_clock))
                 note("datagrams of the firmware, down", firmware.sends(firmware_clock))
             for way in ("up", "down"):
@@ -171,12 +191,6 @@ def on_micropython() -> None:
     for name, found in rates.items():
         bare = rates[f"datagrams of the firmware, {name.rpartition(' ')[2]}"]
         show("MicroPython: " + name, found, statistics.median(found) / statistics.median(bare))
-
-
-def cpu_s(pid: int) -> float:
-    """Seconds that a process has worked."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def barest_loop(way: str) -> float:
