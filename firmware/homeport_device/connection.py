@@ -98,6 +98,7 @@ class Connection:
         self.timeout_ms = timeout_for(INTERVAL_MS)
         self.deadline_ms = ticks.add(now_ms, CONNECT_TIMEOUT_MS)
         self.traffic = Traffic(now_ms)
+        self.sequence = None  # an `end_to_end.Sequence`, once it is end to end through the basestation
         self.seen = None  # MACs of late; none under the null suite, which has no MAC
         self.rendezvous = None
         self.handshake = None  # a local connection's `psk.Handshake`, a remote one's `end_to_end.Exchange`
@@ -152,6 +153,7 @@ class Connection:
     def go_over(self, replay_window: int) -> None:
         """Leave the basestation's keys for those of the exchange, for good."""
         self.key_id = self.handshake.key_id
+        self.sequence = self.handshake.sequence
         self.install(self.handshake.context, replay_window)
         self.handshake = None
 

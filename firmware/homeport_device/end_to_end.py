@@ -14,16 +14,53 @@ from homeport_device.rate import RateLimit
 _ATTEMPTS_PER_S = const(5)
 
 
+# How far requests may come out of order, and when a client may begin to count anew under another NSI.cp.
+_WINDOW = const(64)
+_LAST_SEQ = const(0xFF00)
+
+
+class Sequence:
+    """Which requests of a connection have come. Their numbers grow, so an old one is a replay, however old it is:
+    whoever relays the connection has all the time that it needs to outlive a memory of MACs."""
+
+    __slots__ = ("_cp", "_high", "_seen")
+
+    def __init__(self) -> None:
+        self._cp = b""
+        self._high = self._seen = 0
+
+    def is_new(self, cp: bytes, seq: int) -> bool:
+        """Note a verified request, and say whether it is the first of its number."""
+        if cp != self._cp:
+            if self._cp and (self._high < _LAST_SEQ or seq >= _WINDOW):
+                return False
+            self._cp = cp
+            self._high = seq
+            self._seen = 1
+            return True
+        ahead = seq - self._high
+        if ahead > 0:
+            self._high = seq
+            self._seen = (self._seen << min(ahead, _WINDOW) | 1) & (1 << _WINDOW) - 1
+            return True
+        if ahead <= -_WINDOW or self._seen >> -ahead & 1:
+            return False
+        self._seen |= 1 << -ahead
+        return True
+
+
 class Exchange:
     """What is remembered of one connection's exchange until the client's first packet under the new keys.
 
     `context` holds those keys, None until a client has proved that it knows the key, whose id is `key_id` then.
+    `sequence` is for the requests under them.
     """
 
-    __slots__ = ("context", "key_id", "_answer", "_limit", "_nonce_client")
+    __slots__ = ("context", "key_id", "sequence", "_answer", "_limit", "_nonce_client")
 
     def __init__(self) -> None:
         self.context = None
+        self.sequence = Sequence()
         self.key_id = b""
         self._nonce_client = self._answer = b""
         self._limit = RateLimit(_ATTEMPTS_PER_S)

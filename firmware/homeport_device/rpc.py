@@ -168,6 +168,8 @@ class Rpc:
         """One verified packet with the plaintext `packet.buf[off : off + n]`."""
         if connection.state == CLOSING:
             return STATE
+        if fresh and connection.sequence is not None:
+            fresh = connection.sequence.is_new(packet.cp, packet.seq)
         pending = self._find_pending(connection, packet.seq)
         if fresh:
             connection.restart_timer(now_ms)

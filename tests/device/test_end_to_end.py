@@ -15,6 +15,7 @@ from homeport_core.spec import (
 )
 from homeport_device import drops
 from homeport_device.connection import CLOSING
+from homeport_device.end_to_end import Sequence
 from homeport_device.output import LOCAL, REMOTE
 
 KEY_ID = b"\x48\x50\xe2\x01" + bytes(range(0x40, 0x4C))
@@ -257,6 +258,17 @@ class AfterTest(unittest.TestCase):
         self.assertEqual(again[-1], first[-1])
         self.assertEqual(bench.app.runs, 1)
 
+    def test_a_request_is_not_run_again_even_when_its_mac_is_long_forgotten(self):
+        bench = self.bench
+        request = bench.query(2)
+        bench.deliver(REMOTE, request, CLIENT)
+        for counter in range(200):  # more than the memory of MACs holds
+            bench.deliver(REMOTE, bench.keep_alive(60 + counter, seq=1), CLIENT)
+        bench.deliver(REMOTE, request, CLIENT)
+        self.assertEqual(bench.app.runs, 1)
+        bench.deliver(REMOTE, bench.query(2), CLIENT)
+        self.assertEqual(bench.app.runs, 2)
+
     def test_answers_kept_under_the_old_keys_are_gone(self):
         bench = Bench()
         bench.connected()
@@ -340,6 +352,41 @@ class RefusalTest(unittest.TestCase):
         bench = self.bench
         bench.deliver(REMOTE, bench.close(context=AesContext(MATERIAL, True)), CLIENT)
         self.assertIsNone(bench.answer(bench.hello()))
+
+
+class SequenceTest(unittest.TestCase):
+    """Numbers of requests, under the client's NSI."""
+
+    CP = b"\x10\x20\x30\x40"
+    OTHER = b"\x10\x20\x30\x41"
+
+    def take(self, sequence, numbers, cp=CP):
+        return [sequence.is_new(cp, number) for number in numbers]
+
+    def test_each_number_counts_once(self):
+        sequence = Sequence()
+        self.assertEqual(
+            self.take(sequence, (101, 101, 102, 101, 102, 200, 200)), [True, False, True] + [False] * 2 + [True, False]
+        )
+
+    def test_out_of_order_is_fine_within_the_window(self):
+        sequence = Sequence()
+        self.assertEqual(
+            self.take(sequence, (200, 137, 136, 199, 137, 264, 200, 201)),
+            [True, True, False, True, False, True, False, True],
+        )
+
+    def test_a_far_jump_forgets_nothing_that_could_come_again(self):
+        sequence = Sequence()
+        self.assertEqual(self.take(sequence, (101, 65000, 101, 64937, 64936)), [True, True, False, True, False])
+
+    def test_another_nsi_counts_only_when_the_numbers_of_the_first_are_used_up(self):
+        sequence = Sequence()
+        self.take(sequence, (101, 5000))
+        self.assertEqual(self.take(sequence, (1, 101, 6000), self.OTHER), [False] * 3)
+        self.take(sequence, (0xFFFF,))
+        self.assertEqual(self.take(sequence, (5000, 1, 1, 2), self.OTHER), [False, True, False, True])
+        self.assertEqual(self.take(sequence, (5000, 0xFFFF, 1)), [False] * 3)
 
 
 if __name__ == "__main__":

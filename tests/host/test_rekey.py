@@ -247,3 +247,26 @@ def test_the_close_goes_under_the_new_keys():
     assert FRAMING_CLOSE.to_bytes(4) not in [plaintext[:4] for plaintext in world.read]
     world.run(1_000)
     assert world.bench.stack.connections.find(NSI) is None
+
+
+def test_requests_go_on_when_their_numbers_have_gone_round():
+    world = opened()
+    world.session._requests._seq = 0xFFF0
+    results = [answered(world, ECHO, bytes([n])) for n in range(40)]
+    assert results == [bytes([n]) for n in range(40)]
+    world.session._requests._seq = 0xFFF0
+    ids = [world.request(ECHO, bytes([n])) for n in range(40)]
+    world.until(lambda: all(world.outcome(one) is not None for one in ids))
+    assert [world.outcome(one) for one in ids] == results
+    assert world.bench.app.runs == 80
+
+
+def test_a_request_that_the_basestation_kept_for_long_is_not_run_again():
+    world = opened()
+    assert answered(world, COUNT) == b"\0\0\0\x01"
+    recorded = list(world.seen_up)
+    world.run(3_600_000)
+    for data in recorded:
+        world.give_device(data)
+    assert world.bench.app.runs == 1
+    assert answered(world, COUNT) == b"\0\0\0\x02"

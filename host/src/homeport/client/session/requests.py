@@ -104,6 +104,8 @@ class Requests:
         """Take the next request that may be sent now, with its key; hand it back with `sent`."""
         if not self._waiting or len(self._in_flight) >= MAX_IN_FLIGHT or not self._answers_are_safe():
             return None
+        if self._seq + 1 == _SEQ_SPAN and self._in_flight:
+            return None  # one NSI.cp at a time: a device may take no request of the old one after the new
         self._seq += 1
         if self._seq == _SEQ_SPAN:
             self._seq = 1
