@@ -29,7 +29,6 @@ from processes import (
     environment,
     free_port,
     only_error_line,
-    wait_for_line,
 )
 
 PATHS = ["local", "direct", "relay"]
@@ -415,7 +414,9 @@ def test_the_tunnel_command_forwards_until_it_is_interrupted(world):
 
 def test_off_a_terminal_the_tunnel_command_prints_plain_lines(world):
     process = world.start("tunnel", world.local, "0:80")
-    wait_for_line(process, "leads to 127.0.0.1:80")
+    lines = [process.stdout.readline().decode() for _ in range(2)]
+    assert lines[0].startswith("connected (local")
+    assert lines[1].endswith(" leads to 127.0.0.1:80\n")
     process.send_signal(signal.SIGTERM)
     rest, _ = process.communicate(timeout=RUN_TIMEOUT_S)
     assert (process.returncode, rest) == (0, b"stopped; 0 B up, 0 B down\n")
