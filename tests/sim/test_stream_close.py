@@ -2,6 +2,7 @@
 
 import pytest
 from homeport_core.stream import ABORTED, CLOSED
+from reference_stream_states import State
 from stream_ends import OurSide, Reader, Writer
 from stream_pairs import OURS, REFERENCE, ROLES, Pair, data, links
 
@@ -185,3 +186,12 @@ def test_the_close_of_the_connection_resets_all_streams():
     for left, right in sides:
         assert pair.left.changes[left.stream] & ABORTED
         assert pair.right.changes[right.stream] & ABORTED
+
+
+def test_a_fin_is_acknowledged_although_data_before_it_is_unread():
+    pair = Pair(REFERENCE, OURS, *links(1, delay_ms=20))
+    left, right = pair.connect()
+    pair.use("left", Writer(left, FORTH))
+    pair.world.run(2_000)
+    assert right.stream.readable == len(FORTH)
+    assert left.stream.state is State.FIN_WAIT_2
