@@ -6,12 +6,13 @@ The device looks for its controller at the gateway's port number, where nobody l
 import asyncio
 import re
 import socket
+import subprocess
 import urllib.request
 
 import pytest
 from homeport.client import Client
 from homeport.errors import DeviceOffline
-from processes import answer, basestation, free_port, running, wait_for_line
+from processes import HOMEPORT, answer, basestation, environment, free_port, running, wait_for_line
 from remote_world import World
 
 STATE = "heatpump_get_full_state.json"
@@ -22,8 +23,8 @@ PATIENCE_S = 30
 class TcpWorld(World):
     """`ports.controller` is the gateway's TCP port; the controller itself listens elsewhere."""
 
-    def __init__(self, path):
-        super().__init__(path)
+    def __init__(self, path, app="heat_pump", *options):
+        super().__init__(path, app, *options)
         self.ports.controller = free_port(socket.SOCK_STREAM)
 
     def basestation(self):
@@ -85,6 +86,17 @@ async def test_a_device_that_is_killed_is_soon_known_to_be_gone(world):
         await world.shown_when(lambda shown: not shown["attached"], "the loss")
         with pytest.raises(DeviceOffline):
             await read(world)
+
+
+@pytest.mark.parametrize("path", ["relay", "tls"])
+def test_streams_pass_octet_by_octet(tmp_path, path):
+    world = TcpWorld(tmp_path, "tunnel_gateway", "--allow-all-ports")
+    octets = bytes(range(256)) * 1200
+    with world.basestation(), world.device(until=ATTACHED):
+        world.pair()
+        command = [HOMEPORT, "--home", tmp_path / "home", "stream", "demo", "echo", "--path", path]
+        done = subprocess.run(command, input=octets, capture_output=True, timeout=60, env=environment(), check=True)
+    assert done.stdout == octets
 
 
 async def test_for_a_client_without_udp_a_device_that_has_it_is_asked_to_come_by_tcp_too(tmp_path):
