@@ -31,6 +31,7 @@ from stream_ends import ReferenceSide
 from stream_frames import Wire
 
 LOOPBACK = bytes((127, 0, 0, 1, 0x15, 0xC2))
+CLIENT_ELSEWHERE = bytes((192, 168, 9, 9, 0x9C, 0x40))
 PATIENCE_MS = 60_000
 
 
@@ -124,6 +125,17 @@ class StreamWorld(World):
     def __init__(self, device=None, **network):
         super().__init__(device=device or EchoDevice(), **network)
         self.device.world = self
+
+        self.address = CLIENT  # what the client has at the moment
+
+    def post(self, data, source, to):
+        super().post(data, self.address if source == CLIENT else source, to)
+
+    def _arrive(self, to, data, source):
+        if to == self.address:
+            super()._arrive(CLIENT, data, source)
+        elif to != CLIENT:
+            super()._arrive(to, data, source)
 
     def ticks(self):
         return self.now % ticks.PERIOD
@@ -263,6 +275,17 @@ def test_a_stream_goes_on_when_the_path_changes_under_it():
     world.unreachable.update(world.endpoints)
     world.until(lambda: any(isinstance(e, PathChanged) and e.path.kind is PathKind.RELAY for e in world.events))
     assert world.exchange(stream, DATA[50_000:]) == DATA
+
+
+def test_a_stream_goes_on_when_our_own_address_changes(world):
+    stream = world.open()
+    stream.write(world.ticks(), DATA[:50_000])
+    world.session.wake_streams(world.now)
+    world.run(25)
+    world.address = CLIENT_ELSEWHERE
+    assert world.exchange(stream, DATA[50_000:]) == DATA
+    assert world.device.peer == CLIENT_ELSEWHERE
+    assert world.session.path.kind is PathKind.DIRECT
 
 
 def test_a_silent_path_is_doubted_when_a_stream_gets_no_answer(world):
