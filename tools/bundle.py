@@ -1,8 +1,8 @@
 """Rewrites the firmware's modules for boards, where every name costs memory.
 
 - Integer constants go to the places that use them, across modules.
-- Modules that are always loaded become one. Whatever is imported inside a function or a condition stays a module
-  of its own: it is loaded when it is wanted.
+- Modules that are always loaded together become one. Whatever is imported inside a function or a condition stays a
+  module of its own: it is loaded when it is wanted.
 - Functions and classes that nobody uses are left out, and so are the texts of errors that are only counted.
 
 It understands the style that the firmware is written in and refuses what it does not: absolute imports, constants
@@ -16,7 +16,6 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-BUNDLE = "homeport_firmware"
 COUNTED_ERRORS = {"MalformedError", "AuthError"}
 
 
@@ -37,6 +36,8 @@ class Program:
 
     def __init__(self, sources: dict[str, str]) -> None:
         self.modules = {name: Module(name, ast.parse(source, name)) for name, source in sources.items()}
+        self.bundle_of: dict[str, str] = {}  # by module
+        self.homes: dict[str, str] = {}  # the bundle of each name that a bundle defines
         for module in self.modules.values():
             module.tree.body = list(fold(module.tree.body))
             module.exports = exports_of(module.tree)
@@ -63,12 +64,15 @@ class Program:
                 if value is not None:
                     module.constants[statement.targets[0].id] = value  # type: ignore[attr-defined]
 
-    def always_loaded(self, root: str) -> list[str]:
-        """The modules that importing `root` loads unconditionally, each after those that it needs."""
+    def join(self, bundle: str, roots: tuple[str, ...]) -> list[str]:
+        """Make one of all modules that importing `roots` loads unconditionally, but for those that others have.
+
+        Returns them, each after those that it needs.
+        """
         order: list[str] = []
 
         def visit(name: str) -> None:
-            if name in order or name not in self.modules:
+            if name in order or name not in self.modules or name in self.bundle_of:
                 return
             for statement in self.modules[name].tree.body:
                 if isinstance(statement, ast.ImportFrom):
@@ -77,11 +81,15 @@ class Program:
                         visit(f"{statement.module}.{alias.name}")
             order.append(name)
 
-        visit(root)
-        return [name for name in order if "." in name and name != "homeport_core.compat"]
+        for root in roots:
+            visit(root)
+        joined = [name for name in order if "." in name and name != "homeport_core.compat"]
+        self.bundle_of.update(dict.fromkeys(joined, bundle))
+        return joined
 
-    def name_all(self, bundled: list[str]) -> None:
-        """Decide what the bundle calls each top-level name: as it is, or with its module's where two are equal."""
+    def name_all(self) -> None:
+        """Decide what the bundles call each top-level name: as it is, or with its module's where two are equal."""
+        bundled = list(self.bundle_of)
         owners: dict[str, list[str]] = {}
         for name in bundled:
             for local in defined_names(self.modules[name].tree):
@@ -96,8 +104,8 @@ class Program:
             for local in local_names(node)
         }
         taken = set(owners) | hidden | set(dir(builtins))
-        if taken & set(stored_names(imports)):
-            raise SystemExit("a definition hides a library: " + ", ".join(taken & set(stored_names(imports))))
+        if set(owners) & set(stored_names(imports)):
+            raise SystemExit("a definition hides a library: " + ", ".join(set(owners) & set(stored_names(imports))))
         for local, modules in owners.items():
             for name in modules:
                 unique = local
@@ -106,47 +114,52 @@ class Program:
                     if unique in taken:
                         unique = f"{local}_{name.replace('.', '_')}"
                 self.modules[name].names[local] = unique
+                self.homes[unique] = self.bundle_of[name]
         for name in bundled:
             module = self.modules[name]
             for statement in module.tree.body:
-                if isinstance(statement, ast.ImportFrom) and statement.module in bundled:
+                if isinstance(statement, ast.ImportFrom) and statement.module in self.bundle_of:
                     source = self.modules[statement.module]
                     for alias in statement.names:
                         if alias.name in source.names:
                             module.names[alias.asname or alias.name] = source.names[alias.name]
 
     def bundle(self, bundled: list[str], wanted: set[str]) -> ast.Module:
-        """One module of all of these, with only what `wanted` (names of the bundle) needs."""
+        """One module of all of these, with only what `wanted` (names of the bundles) needs."""
         body: list[ast.stmt] = []
         for name in bundled:
-            module = self.modules[name]
-            tree = Rewrite(self, module, set(bundled), inside=True).visit(module.tree)
-            body += tree.body
+            rewrite = Rewrite(self, self.modules[name])
+            tree = rewrite.visit(self.modules[name].tree)
+            body += rewrite.imports() + tree.body
         imports = {ast.unparse(s): s for s in body if isinstance(s, ast.Import | ast.ImportFrom)}
         rest = [s for s in body if not isinstance(s, ast.Import | ast.ImportFrom)]
         merged = ast.Module(list(imports.values()) + list(reachable(rest, wanted)), [])
         return ast.fix_missing_locations(merged)
 
-    def separate(self, name: str, bundled: list[str]) -> ast.Module:
-        """A module that stays its own, importing from the bundle."""
-        module = self.modules[name]
-        rewrite = Rewrite(self, module, set(bundled), inside=False)
-        tree: ast.Module = rewrite.visit(module.tree)
-        imports = [ast.ImportFrom(BUNDLE, [ast.alias(*names)], 0) for names in sorted(rewrite.members)]
-        tree.body = [*imports, *tree.body]
+    def separate(self, name: str) -> ast.Module:
+        """A module that stays its own, importing from the bundles."""
+        rewrite = Rewrite(self, self.modules[name])
+        tree: ast.Module = rewrite.visit(self.modules[name].tree)
+        tree.body = [*rewrite.imports(), *tree.body]
         return ast.fix_missing_locations(tree)
 
 
 class Rewrite(ast.NodeTransformer):
     """Gives one module's names their meaning in the program. Scopes are followed, so locals stay as they are."""
 
-    def __init__(self, program: Program, module: Module, bundled: set[str], inside: bool) -> None:
+    def __init__(self, program: Program, module: Module) -> None:
         self.program = program
         self.module = module
-        self.bundled = bundled
-        self.inside = inside
+        self.bundle = program.bundle_of.get(module.name)
         self.scopes: list[tuple[bool, set[str]]] = []
-        self.members: set[tuple[str, str]] = set()  # of bundled modules, that a separate one uses as `module.name`
+        self.members: set[tuple[str, str]] = set()  # of bundled modules, that this one uses as `module.name`
+
+    def imports(self) -> list[ast.stmt]:
+        """For the names of other bundles that were found on the way."""
+        return [self._import(*names) for names in sorted(self.members)]
+
+    def _import(self, unique: str, local: str) -> ast.stmt:
+        return ast.ImportFrom(self.program.homes[unique], [ast.alias(unique, local if local != unique else None)], 0)
 
     def is_global(self, name: str) -> bool:
         for at, (is_class, names) in enumerate(reversed(self.scopes)):
@@ -164,14 +177,14 @@ class Rewrite(ast.NodeTransformer):
             local = alias.asname or alias.name
             full = f"{node.module}.{alias.name}"
             if full in self.program.modules:
-                if full not in self.bundled:
+                if full not in self.program.bundle_of:
                     out.append(ast.ImportFrom(node.module, [alias], 0))
             elif local in self.module.constants and not (self.scopes and local not in self.module.constants):
                 continue
-            elif node.module in self.bundled:
-                if not self.inside:
-                    unique = self.program.modules[node.module].names[alias.name]
-                    out.append(ast.ImportFrom(BUNDLE, [ast.alias(unique, local if local != unique else None)], 0))
+            elif node.module in self.program.bundle_of:
+                unique = self.program.modules[node.module].names[alias.name]
+                if self.program.homes[unique] != self.bundle:
+                    out.append(self._import(unique, unique if self.bundle and not self.scopes else local))
             else:
                 out.append(ast.ImportFrom(node.module, [alias], 0))
         return out
@@ -193,7 +206,7 @@ class Rewrite(ast.NodeTransformer):
             return ast.Constant(True)
         if node.id in self.module.constants and isinstance(node.ctx, ast.Load):
             return ast.Constant(self.module.constants[node.id])
-        if self.inside:
+        if self.bundle:
             node.id = self.module.names.get(node.id, node.id)
         return node
 
@@ -203,11 +216,11 @@ class Rewrite(ast.NodeTransformer):
             source = self.program.modules.get(full)
             if source and node.attr in source.constants:
                 return ast.Constant(source.constants[node.attr])
-            if source and full in self.bundled:
+            if source and full in self.program.bundle_of:
                 unique = source.names[node.attr]
-                if self.inside:
+                if self.program.homes[unique] == self.bundle:
                     return ast.Name(unique, node.ctx)
-                local = f"{node.value.id}_{node.attr}"
+                local = unique if self.bundle else f"{node.value.id}_{node.attr}"
                 self.members.add((unique, local))
                 return ast.Name(local, node.ctx)
         self.generic_visit(node)
@@ -227,7 +240,7 @@ class Rewrite(ast.NodeTransformer):
         return self._function(node)
 
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> ast.stmt:
-        if self.inside and not self.scopes:
+        if self.bundle and not self.scopes:
             node.name = self.module.names.get(node.name, node.name)
         node.decorator_list = [self.visit(decorator) for decorator in node.decorator_list]
         node.args.defaults = [self.visit(default) for default in node.args.defaults]
@@ -247,7 +260,7 @@ class Rewrite(ast.NodeTransformer):
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
-        if self.inside and not self.scopes:
+        if self.bundle and not self.scopes:
             node.name = self.module.names.get(node.name, node.name)
         node.bases = [self.visit(base) for base in node.bases]
         self.scopes.append((True, set(stored_names(node.body))))

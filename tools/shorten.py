@@ -2,7 +2,8 @@
 
 MicroPython keeps every distinct name of a program in memory once. Private attributes (`_name`) of unrelated classes
 cannot meet, so each family of classes counts from `_0` on, and so do the private functions of the module. Names
-that are reached from elsewhere (`other._name`, strings) stay.
+that are reached from elsewhere (`other._name`, strings) stay. Parameters are kept by name as well, so they get
+these names too, but for those that somebody passes by keyword.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Iterable, Iterator
+from itertools import count
 
 
 def shorten(tree: ast.Module, outside: Iterable[ast.Module]) -> None:
@@ -26,6 +28,20 @@ def shorten(tree: ast.Module, outside: Iterable[ast.Module]) -> None:
     defined = [name for node in tree.body for name in top_names(node) if is_private(name)]
     short = {name: f"_{number}" for number, name in enumerate(sorted(set(defined) - kept))}
     RenameGlobals(short).visit(tree)
+
+
+def shorten_parameters(tree: ast.Module, passed: set[str], faces: set[str]) -> None:
+    """Rename in place, but `passed` (keywords of calls), and what belongs to `faces`: functions and classes that
+    applications call."""
+    for statement in tree.body:
+        if not (isinstance(statement, ast.FunctionDef | ast.ClassDef) and statement.name in faces):
+            RenameParameters(passed | {"self", "_"}).visit(statement)
+
+
+def keywords(trees: Iterable[ast.Module]) -> set[str]:
+    """The names by which arguments are passed."""
+    nodes = (node for tree in trees for node in ast.walk(tree))
+    return {node.arg for node in nodes if isinstance(node, ast.keyword) and node.arg}
 
 
 def is_private(name: str) -> bool:
@@ -148,3 +164,34 @@ class RenameGlobals(ast.NodeTransformer):
         return node
 
     visit_FunctionDef = visit_ClassDef = _definition
+
+
+class RenameParameters(ast.NodeTransformer):
+    """Of functions and what is in them: the first short names that the function does not use."""
+
+    def __init__(self, kept: set[str]) -> None:
+        self.kept = kept
+
+    def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> ast.AST:
+        inner = [n for part in (node.body if isinstance(node.body, list) else [node.body]) for n in ast.walk(part)]
+        used = {n.id for n in inner if isinstance(n, ast.Name)}
+        bound_inside = {n.arg for n in inner if isinstance(n, ast.arg)} | comprehension_targets(inner)
+        numbers = (f"_{number}" for number in count())
+        short = {}
+        for argument in node.args.args:
+            if argument.arg not in self.kept | bound_inside:
+                short[argument.arg] = next(name for name in numbers if name not in used | bound_inside)
+                argument.arg = short[argument.arg]
+        for name in inner:
+            if isinstance(name, ast.Name):
+                name.id = short.get(name.id, name.id)
+        self.generic_visit(node)
+        return node
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _function
+
+
+def comprehension_targets(nodes: Iterable[ast.AST]) -> set[str]:
+    """Names that a comprehension binds for itself."""
+    targets = [inner for node in nodes if isinstance(node, ast.comprehension) for inner in ast.walk(node.target)]
+    return {target.id for target in targets if isinstance(target, ast.Name)}
