@@ -10,7 +10,7 @@ from homeport.client.network.broadcast import local_host_towards, search_endpoin
 from homeport.client.network.hub import Hub
 from homeport.client.network.outbox import WAITING_MAX
 from homeport.client.session.paths import GATE_ENDPOINT
-from homeport.errors import StateError
+from homeport.errors import InternalError, StateError
 
 
 class FakeMachine:
@@ -228,6 +228,113 @@ async def test_what_a_carrier_brings_for_nobody_is_offered_to_nobody(hub):
     hub.deliver([OTHER + bytes(12)], GATE_ENDPOINT)
     assert loose.received == []
     assert hub.drops["unknown"] == 1
+
+
+class BrokenMachine(FakeMachine):
+    """Fails where it is told to."""
+
+    def __init__(self, where):
+        super().__init__(CP)
+        self.where = where
+        self.told = []
+
+    def datagram(self, now_ms, data, source):
+        self._fail("datagram")
+        super().datagram(now_ms, data, source)
+
+    def timeout(self, now_ms):
+        self._fail("timeout")
+
+    def start(self, now_ms):
+        self._fail("start")
+        super().start(now_ms)
+
+    def datagrams(self):
+        self._fail("datagrams")
+        return super().datagrams()
+
+    @property
+    def deadline_ms(self):
+        if self.where == "timeout":
+            return 0
+        self._fail("deadline")
+        return None
+
+    @deadline_ms.setter
+    def deadline_ms(self, value):
+        pass
+
+    def broken(self, error):
+        return error
+
+    def _fail(self, where):
+        if where == self.where:
+            raise KeyError("a value that is nobody's business")
+
+
+@pytest.mark.parametrize("where", ["start", "datagram", "timeout", "datagrams", "deadline"])
+async def test_a_defect_in_a_machine_ends_that_machine_alone_and_is_said_once(hub, peer, caplog, where):
+    broken, other = BrokenMachine(where), added(hub, OTHER)
+    hub.add(broken, broken.told.append)
+    for _ in range(2):
+        peer.sendto(CP + bytes(12), ("127.0.0.1", hub.port))
+    peer.sendto(OTHER + bytes(12), ("127.0.0.1", hub.port))
+    await arrival(other)
+    async with asyncio.timeout(5):
+        while not [told for told in broken.told if isinstance(told, InternalError)]:
+            await asyncio.sleep(0)
+    (error,) = [told for told in broken.told if isinstance(told, InternalError)]
+    assert "KeyError" in str(error)
+    (record,) = caplog.records
+    assert "KeyError" in record.getMessage()
+    assert "nobody's business" not in caplog.text + str(error)
+
+
+async def test_a_machine_that_broke_has_its_other_sockets_closed(hub, peer):
+    broken = BrokenMachine("datagram")
+    hub.add(broken, broken.told.append)
+    extra = hub.open_extra(broken)
+    peer.sendto(CP + bytes(12), ("127.0.0.1", extra.getsockname()[1]))
+    async with asyncio.timeout(5):
+        while not broken.told:
+            await asyncio.sleep(0)
+    assert extra.fileno() == -1
+
+
+async def test_a_defect_while_another_calls_it_is_the_machines_end_too(hub):
+    broken = BrokenMachine("search")
+    hub.add(broken, broken.told.append)
+    hub.call(broken, broken._fail, "search")
+    assert [type(told) for told in broken.told] == [InternalError]
+
+
+async def test_a_listener_that_fails_is_logged_and_told_the_next_event(hub, peer, caplog):
+    told = []
+
+    def listen(event):
+        told.append(event)
+        raise ValueError("a listener")
+
+    machine = FakeMachine(CP)
+    hub.add(machine, listen)
+    machine.events += ["one", "two"]
+    hub.flush(machine)
+    assert told == ["one", "two"]
+    assert len(caplog.records) == 2
+
+
+async def test_a_carrier_that_fails_loses_datagrams_is_logged_once_and_the_machine_goes_on(hub, peer, caplog):
+    def fail(data):
+        raise RuntimeError("a carrier")
+
+    hub.carry(GATE_ENDPOINT, fail)
+    machine = added(hub)
+    machine.out = [(b"x", GATE_ENDPOINT)] * 2 + [(b"hello", wire.endpoint(peer.getsockname()))]
+    hub.flush(machine)
+    async with asyncio.timeout(5):
+        assert await asyncio.get_running_loop().sock_recv(peer, 100) == b"hello"
+    assert hub.drops["carrier"] == 2
+    assert len(caplog.records) == 1
 
 
 async def test_a_timer_fires_when_it_is_due(hub):

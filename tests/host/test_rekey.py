@@ -14,7 +14,7 @@ from homeport.client.session.introduced import IntroducedOpening, Introduction
 from homeport.client.session.paths import Path, PathKind
 from homeport.client.session.rekey import RETRY_MS, TRIES, Rekey
 from homeport.client.session.requests import Requests
-from homeport.client.session.session import State
+from homeport.client.session.states import State
 from homeport.errors import AuthError, MalformedError, NotEndToEnd
 from homeport_core.crypto import AesContext, prf, prf_plus
 from homeport_core.packet import Packet, encode

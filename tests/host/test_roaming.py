@@ -8,7 +8,7 @@ from homeport.client import roaming
 from homeport.client.network.surroundings import Place
 from homeport.client.roaming import Roaming
 from homeport.client.session.paths import GATE_ENDPOINT, Path, PathKind
-from homeport.client.session.session import State
+from homeport.client.session.states import State
 from homeport.errors import GateError
 from homeport_core.spec import NAT_SYMMETRIC, NAT_UNKNOWN
 
@@ -58,6 +58,10 @@ class NotedHub:
 
     def flush(self, session):
         self.flushed.append(session)
+
+    def call(self, session, method, *args):
+        method(*args)
+        self.flush(session)
 
     def close_extra_of(self, session):
         self.left.append(session)

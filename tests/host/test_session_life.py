@@ -7,7 +7,7 @@ from homeport.client.session.clear import ClearOpening
 from homeport.client.session.events import Closed, Opened
 from homeport.client.session.paths import PathKind
 from homeport.client.session.psk import PskOpening
-from homeport.client.session.session import TRANSITIONS, State
+from homeport.client.session.states import TRANSITIONS, State
 from homeport.errors import DeviceOffline, StateError
 from homeport_core.crypto import AesContext
 from homeport_core.packet import Packet

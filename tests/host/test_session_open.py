@@ -4,7 +4,7 @@ import pytest
 from homeport.client.session.clear import ClearOpening
 from homeport.client.session.paths import PathKind
 from homeport.client.session.psk import PskOpening
-from homeport.client.session.session import State
+from homeport.client.session.states import State
 from homeport.errors import ConnectFailed, HomeportError, NotPaired, RefusedError
 from homeport_core.crypto import AesContext, key_material
 from homeport_core.packet import Packet, encode

@@ -6,7 +6,7 @@ import random
 import pytest
 from homeport.client.session.events import SearchWanted
 from homeport.client.session.paths import GATE_ENDPOINT, Path, PathKind
-from homeport.client.session.session import State
+from homeport.client.session.states import State
 from homeport_core.crypto import AesContext
 from homeport_core.packet import Packet
 from homeport_core.spec import (

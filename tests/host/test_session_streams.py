@@ -5,7 +5,7 @@ from homeport.client.session.clear import ClearOpening
 from homeport.client.session.events import Closed, PathChanged, StreamChanged
 from homeport.client.session.paths import Path, PathKind
 from homeport.client.session.psk import PskOpening
-from homeport.client.session.session import State
+from homeport.client.session.states import State
 from homeport.client.session.streams import SEND_MAX, limits_on
 from homeport.errors import DeviceOffline, FullError, StateError
 from homeport_core import ticks

@@ -237,6 +237,22 @@ async def test_a_reset_is_an_error_with_its_reason(one):
     assert (error.cause, str(error)) == ("reset", "the stream was cut off: reset by the peer")
 
 
+async def test_a_protocol_that_fails_loses_its_stream_and_the_loop_is_told(one):
+    contexts = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: contexts.append(context))
+    failure = ValueError("a protocol")
+
+    def fail(data):
+        raise failure
+
+    one.notes.data_received = fail
+    one.arrive(b"x")
+    assert await one.loss() is failure
+    assert one.stream.aborted
+    assert one.ended == 1
+    assert [context["exception"] for context in contexts] == [failure]
+
+
 async def test_nothing_is_told_after_the_end(one):
     one.transport.abort()
     one.arrive(b"late")

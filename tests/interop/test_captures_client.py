@@ -16,7 +16,8 @@ from homeport.client.session.events import Answered, Closed, Failed, Opened
 from homeport.client.session.introduced import IntroducedOpening, Introduction
 from homeport.client.session.paths import PathKind
 from homeport.client.session.psk import PskOpening
-from homeport.client.session.session import Session, State
+from homeport.client.session.session import Session
+from homeport.client.session.states import State
 from homeport.wire import endpoint, parse_address
 from homeport_core.crypto import AesContext, NullContext
 from homeport_core.legacy import OP_RPC, parse_response

@@ -5,7 +5,7 @@ from device_bench import DEVICE_ID
 from homeport.client.session.clear import ClearOpening
 from homeport.client.session.paths import PathKind
 from homeport.client.session.psk import PskOpening
-from homeport.client.session.session import State
+from homeport.client.session.states import State
 from homeport_core import ticks
 from homeport_core.spec import PT_U_CONNECT
 from homeport_device.output import LOCAL, REMOTE

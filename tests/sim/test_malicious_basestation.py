@@ -8,7 +8,7 @@ import pytest
 from device_bench import FINGERPRINT, decode
 from evil_basestation import E2E_KEY, E2E_KEY_ID, HELLO, EvilWorld
 from homeport.client.session.requests import Retry
-from homeport.client.session.session import State
+from homeport.client.session.states import State
 from homeport.errors import NotEndToEnd
 from homeport_core.crypto import AesContext
 from homeport_core.end_to_end import Secrets, build_answer, build_hello

@@ -2,7 +2,7 @@
 
 import pytest
 from homeport.client.session.paths import PathKind
-from homeport.client.session.session import State
+from homeport.client.session.states import State
 from nat_links import CLIENT_PUBLIC, DEVICE_PUBLIC, NatWorld, SimNat
 
 DIRECT, RELAY = PathKind.DIRECT, PathKind.RELAY

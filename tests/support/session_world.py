@@ -11,7 +11,8 @@ import struct
 from homeport.client.session.events import Answered, Closed, Failed, Opened, PathChanged
 from homeport.client.session.introduced import IntroducedOpening, Introduction
 from homeport.client.session.paths import GATE_ENDPOINT, PathKind
-from homeport.client.session.session import Session, State
+from homeport.client.session.session import Session
+from homeport.client.session.states import State
 from homeport_core.crypto import AesContext, NullContext, key_material
 from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_capability, build_notify, parse_ipx

@@ -54,6 +54,10 @@ class ConnectFailed(_Advised):
         self.attempts = attempts
 
 
+class InternalError(HomeportError):
+    """This program is wrong, not what it met: the connection that it happened on has ended, others go on."""
+
+
 class StreamError(_Advised, ConnectionError):
     """A stream could not be opened, or was cut off.
 
@@ -74,6 +78,7 @@ __all__ = [
     "FullError",
     "GateError",
     "HomeportError",
+    "InternalError",
     "MalformedError",
     "NotEndToEnd",
     "NotPaired",

@@ -23,7 +23,8 @@ from homeport.client.session.events import (
 from homeport.client.session.paths import PathKind
 from homeport.client.session.refusals import UNKNOWN_QUERY
 from homeport.client.session.requests import Retry
-from homeport.client.session.session import Session, State
+from homeport.client.session.session import Session
+from homeport.client.session.states import State
 from homeport.client.streams.calls import StreamCalls
 from homeport.errors import HomeportError, RefusedError, StateError
 
@@ -208,6 +209,9 @@ class Device(AclCalls, StreamCalls):
         self._closed.set()
         self._ended_by = error
         self._hub.remove(self._session)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(error or StateError("the connection was closed"))
         self._end_streams(error)
         if not self._opened.done():
             self._opened.set_exception(error or StateError("the connection was closed"))

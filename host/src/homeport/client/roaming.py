@@ -21,7 +21,8 @@ from homeport.client.network.surroundings import Place, Surroundings
 from homeport.client.session import frames
 from homeport.client.session.paths import PathKind
 from homeport.client.session.rendezvous import usable
-from homeport.client.session.session import Session, State
+from homeport.client.session.session import Session
+from homeport.client.session.states import State
 from homeport.errors import HomeportError
 
 WATCH_S = 1.0
@@ -74,8 +75,7 @@ class Roaming:
         """The link to the basestation is there, perhaps again: who goes through it proves itself to it first."""
         for session in list(self._sessions):
             if session.path is not None and session.path.kind is PathKind.TLS:
-                session.moved(now_ms())
-                self._hub.flush(session)
+                self._hub.call(session, session.moved, now_ms())
 
     async def _run_crowd(self, crowd: Crowd) -> None:
         async with self._crowd_turn:
@@ -101,15 +101,13 @@ class Roaming:
             self._surroundings.forget()
             if session.opening.searching is not None:
                 self._link().check()
-            session.moved(now_ms())
-            self._hub.flush(session)
+            self._hub.call(session, session.moved, now_ms())
 
     async def _search(self, session: Session) -> None:
         place = await self._place()
         if not _needs_no_path(session):
             self._hub.close_extra_of(session)  # holes of a path that is no more
-        session.search(now_ms(), place.private, place.public, place.nat_type)
-        self._hub.flush(session)
+        self._hub.call(session, session.search, now_ms(), place.private, place.public, place.nat_type)
         device = session.opening.searching
         if device is not None and NAT_SYMMETRIC == place.nat_type != device.device_nat and usable(device.device_global):
             self.gather(session, device.device_global)

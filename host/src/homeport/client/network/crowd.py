@@ -11,7 +11,8 @@ import asyncio
 import socket
 from collections.abc import Callable
 
-from homeport.client.network.hub import Hub, Machine
+from homeport.client.network.hub import Hub
+from homeport.client.network.machine import Machine
 from homeport.client.session.rendezvous import DURATION_MS
 
 SOCKETS_MAX = 250  # a quarter of what a process may usually open; so one crowd at a time

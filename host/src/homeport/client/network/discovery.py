@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from homeport_core.errors import MalformedError
+from homeport_core.errors import HomeportError, MalformedError
 from homeport_core.legacy import (
     ANY_DEVICE,
     OP_DISCOVERY,
@@ -122,6 +122,9 @@ class Discovery:
     def next_event(self) -> Found | None:
         """Take the next device that was not reported yet."""
         return self._events.pop(0) if self._events else None
+
+    def broken(self, error: HomeportError) -> None:
+        """It cannot go on; the caller decides when it is over, as always."""
 
 
 def _text(octets: bytes) -> str:

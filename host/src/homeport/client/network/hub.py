@@ -5,54 +5,35 @@ that is heard on an extra socket (`open_extra`, see `crowd`) answers there, and 
 
 Datagrams are taken in bursts: machines read what is there, then each says once what it wants to send, so that a
 stream acknowledges many packets with one.
+
+A machine that raises what it should not, a defect, ends alone: its user is told, the others go on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 from homeport import wire
+from homeport.client.network.machine import Addressees, Machine
 from homeport.client.network.outbox import Outbox
-from homeport.errors import StateError
+from homeport.errors import InternalError, StateError
 
 _READ_MAX = 65_535  # no datagram is larger
 _BUFFER_LEN = 4 << 20  # of a socket, if the system allows: what a fast stream has under way must fit
 _BURST = 64  # datagrams taken in one go before other tasks get their turn
 _VIA_MAX = 64  # a device is heard from one or two endpoints; more come from someone who knows its NSI
 
+_log = logging.getLogger("homeport.client")
 _endpoint = lru_cache(256)(wire.endpoint)
-
-
-class Machine(Protocol):
-    """A session, a probe or a discovery."""
-
-    @property
-    def nsis(self) -> tuple[bytes, ...]:
-        """NSIs (4 bytes) whose packets it gets, alone or with the endpoint they come from behind (10 bytes).
-
-        Without any it is offered what nobody else wants.
-        """
-
-    @property
-    def deadline_ms(self) -> int | None: ...
-
-    def start(self, now_ms: int) -> None: ...
-
-    def datagram(self, now_ms: int, data: bytearray, source: bytes) -> None:
-        """Take a datagram, whose octets are the machine's to change."""
-
-    def timeout(self, now_ms: int) -> None: ...
-
-    def datagrams(self) -> list[tuple[bytes, bytes]]: ...
-
-    def next_event(self) -> Any: ...
 
 
 def now_ms() -> int:
@@ -69,8 +50,7 @@ class Hub:
         self._outbox = Outbox(self.drops)
         self._sock: socket.socket | None = None
         self._machines: dict[Machine, Callable[[Any], None]] = {}
-        self._nsis: dict[Machine, tuple[bytes, ...]] = {}
-        self._by_nsi: dict[bytes, Machine] = {}
+        self._addressees = Addressees()
         self._extra: dict[socket.socket, Machine] = {}
         self._via: dict[tuple[Machine, bytes], socket.socket] = {}  # other ways than our socket, by endpoint
         self._carriers: dict[bytes, Callable[[bytes], None]] = {}
@@ -100,8 +80,7 @@ class Hub:
         if self._timer is not None:
             self._timer.cancel()
         self._machines.clear()
-        self._nsis.clear()
-        self._by_nsi.clear()
+        self._addressees.clear()
 
     def carry(self, endpoint: bytes, send: Callable[[bytes], None]) -> None:
         """Give datagrams for `endpoint` (6 bytes) to `send`, which may lose them, instead of to a socket."""
@@ -112,11 +91,11 @@ class Hub:
         touched: dict[Machine, None] = {}
         now = now_ms()
         for data in datagrams:
-            machine = self._machine_of(data, endpoint)
+            machine = self._addressees.find(data, endpoint)
             if machine is None:
                 self.drops["unknown"] += 1
                 continue
-            machine.datagram(now, bytearray(data), endpoint)
+            self._run(machine, machine.datagram, now, bytearray(data), endpoint)
             touched[machine] = None
         for machine in touched:
             self._step(machine)
@@ -145,15 +124,13 @@ class Hub:
     def add(self, machine: Machine, on_event: Callable[[Any], None]) -> None:
         """Start a machine; its events go to `on_event` until it is removed."""
         self._machines[machine] = on_event
-        self._nsis[machine] = ()
-        machine.start(now_ms())
-        self.flush(machine)
+        self._addressees.follow(machine)
+        self.call(machine, machine.start, now_ms())
 
     def remove(self, machine: Machine) -> None:
         """Forget a machine; harmless when it is not there."""
         if self._machines.pop(machine, None) is not None:
-            for nsi in self._nsis.pop(machine):
-                self._by_nsi.pop(nsi, None)
+            self._addressees.forget(machine)
             self.close_extra_of(machine)
 
     def flush(self, machine: Machine) -> None:
@@ -161,24 +138,61 @@ class Hub:
         self._step(machine)
         self.arm()
 
+    def call(self, machine: Machine, method: Callable[..., object], *args: object) -> None:
+        """Call a method of a machine, as nobody does who could take care of a defect in it, and `flush`."""
+        self._run(machine, method, *args)
+        self.flush(machine)
+
+    def _run(self, machine: Machine, method: Callable[..., object], *args: object) -> None:
+        try:
+            method(*args)
+        except Exception as error:
+            self._end_broken(machine, error)
+
+    def _end_broken(self, machine: Machine, error: Exception) -> None:
+        """What failed is said without values, which may be secrets."""
+        on_event = self._machines.get(machine)
+        self.remove(machine)
+        if on_event is None:
+            return
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{type(error).__name__} in {frame.name}, line {frame.lineno} of {frame.filename}"
+        _log.error("a defect ended a %s: %s", type(machine).__name__.lower(), where)
+        event = machine.broken(InternalError(f"a defect in this program ended the connection: {where}"))
+        if event is not None:
+            self._tell(on_event, event)
+
+    def _tell(self, on_event: Callable[[Any], None], event: Any) -> None:
+        try:
+            on_event(event)
+        except Exception:
+            _log.exception("a listener failed at %s", type(event).__name__)
+
     def _step(self, machine: Machine) -> None:
-        nsis = machine.nsis
-        if nsis != self._nsis.get(machine, nsis):
-            for nsi in self._nsis[machine]:
-                self._by_nsi.pop(nsi, None)
-            self._by_nsi.update(dict.fromkeys(nsis, machine))
-            self._nsis[machine] = nsis
+        if machine in self._machines:
+            self._run(machine, self._send_and_tell, machine)
+
+    def _send_and_tell(self, machine: Machine) -> None:
+        self._addressees.follow(machine)
         for data, endpoint in machine.datagrams():
             carrier = self._carriers.get(endpoint)
             if carrier is not None:
-                carrier(data)
+                self._carry(carrier, data)
             else:
                 self.send(self._via.get((machine, endpoint), self._sock), data, endpoint)
         while (event := machine.next_event()) is not None:
             on_event = self._machines.get(machine)
             if on_event is None:
                 return
-            on_event(event)
+            self._tell(on_event, event)
+
+    def _carry(self, carrier: Callable[[bytes], None], data: bytes) -> None:
+        try:
+            carrier(data)
+        except Exception:  # as any network, it may lose datagrams; the session finds another path
+            if not self.drops["carrier"]:
+                _log.exception("a carrier of datagrams failed; it will not be said again")
+            self.drops["carrier"] += 1
 
     def send(self, sock: socket.socket | None, data: bytes, endpoint: bytes) -> None:
         """Send a datagram; a bad network is counted, not raised."""
@@ -197,27 +211,22 @@ class Hub:
                 self.drops[errno.errorcode.get(error.errno or 0, "error")] += 1
                 continue
             for machine in self._targets(sock, self._buffer[:8], _endpoint(address)):
-                machine.datagram(now, self._buffer[:n], _endpoint(address))
+                self._run(machine, machine.datagram, now, self._buffer[:n], _endpoint(address))
                 touched[machine] = None
         for machine in touched:
             self._step(machine)
         self.arm()
 
-    def _machine_of(self, data: bytes | bytearray, source: bytes) -> Machine | None:
-        known = self._by_nsi
-        sp = bytes(data[4:8])
-        return known.get(bytes(data[:4])) or known.get(sp) or known.get(sp + source)
-
     def _targets(self, sock: socket.socket, head: bytearray, source: bytes) -> list[Machine]:
         """The machines that get a datagram from `source` that begins with `head`."""
-        machine = self._machine_of(head, source)
+        machine = self._addressees.find(head, source)
         owner = self._extra.get(sock)
         if machine is not None and owner in (None, machine):
             if owner is not None and len(self._via) < _VIA_MAX:
                 self._via.setdefault((machine, source), sock)
             return [machine]
         if machine is None and owner is None:
-            loose = [machine for machine, nsis in self._nsis.items() if not nsis]
+            loose = self._addressees.without_nsis()
             if loose:
                 return loose
         self.drops["unknown"] += 1
@@ -235,7 +244,8 @@ class Hub:
 
     def arm(self) -> None:
         """A machine's deadline may have come nearer: look at all."""
-        deadline = min((m.deadline_ms for m in self._machines if m.deadline_ms is not None), default=None)
+        deadlines = [self._deadline_of(machine) for machine in list(self._machines)]
+        deadline = min((at_ms for at_ms in deadlines if at_ms is not None), default=None)
         if self._timer is not None:
             if deadline is None or deadline >= self._armed_for_ms:
                 return  # it fires early then, and looks again: cheaper than a new one for each packet
@@ -246,13 +256,20 @@ class Hub:
             delay_s = max(0, deadline - now_ms()) / 1000
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._timeout)
 
+    def _deadline_of(self, machine: Machine) -> int | None:
+        try:
+            return machine.deadline_ms
+        except Exception as error:
+            self._end_broken(machine, error)
+            return None
+
     def _timeout(self) -> None:
         self._timer = None
         now = now_ms()
         for machine in list(self._machines):
-            deadline = machine.deadline_ms
+            deadline = self._deadline_of(machine)
             if deadline is not None and now >= deadline:
-                machine.timeout(now)
+                self._run(machine, machine.timeout, now)
                 self._step(machine)
         self.arm()
 

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from homeport_core.crypto import AesContext, ct_equal
-from homeport_core.errors import MalformedError, ProtocolError
+from homeport_core.errors import HomeportError, MalformedError, ProtocolError
 from homeport_core.packet import Packet, encode
 from homeport_core.spec import (
     ENDPOINT_LEN,
@@ -96,6 +96,10 @@ class Probe:
     def next_event(self) -> Probed | None:
         """Take the result, once."""
         return self._events.pop() if self._events else None
+
+    def broken(self, error: HomeportError) -> Probed:
+        """It cannot go on."""
+        return Probed(None)
 
     def _end(self, endpoint: bytes | None) -> None:
         self._over = True

@@ -25,6 +25,7 @@ class Control:
         self._requests = requests  # whose NSI.cp is the session's
         self._rng = rng
         self._binding: Context | None = None  # the basestation's keys, once the connection has left them
+        self.has_closed = False  # the device was told that the connection is over
         self._features: int | None = None
         self._features_asked = 0
 
@@ -99,6 +100,7 @@ class Control:
 
     def close(self, path: Path) -> Sends:
         """Tell the device that the connection is over."""
+        self.has_closed = True
         return [(frames.close(self._context(), *self._nsis(), self._iv()), path.endpoint)]
 
     def _context(self) -> Context:

@@ -7,75 +7,35 @@
     CLOSING   command 3 has been sent; the echo, or 300 ms, ends it
     CLOSED
 
-Replays need no memory here: an answer counts only while a request with its NSI.cp and seq is in flight, an echo only
-once for a counter that we sent, and NSI.cp changes when seq has gone round, so no pair is ever used twice.
-Packets are identified by keys, not by where they come from; only the null suite, which has none, insists on it.
+What arrives is the matter of `intake`.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from homeport_core.errors import HomeportError, ProtocolError, StateError
-from homeport_core.packet import Context, Packet
-from homeport_core.payloads import u32
-from homeport_core.spec import (
-    FL_RESPONSE,
-    FRAMING_CLOSE,
-    FRAMING_END_TO_END,
-    FRAMING_FEATURES,
-    FRAMING_KEEP_ALIVE,
-    FRAMING_SEARCH,
-    PT_DATA,
-    PT_U_CONNECT,
-    PT_U_CONNECT_PSK,
-    PT_U_VERIFY_PSK,
-    SUITE_NULL,
-    TAG_FRAMING,
-    TAG_RPC,
-    TAG_STREAM_FIRST,
-    TAG_STREAM_LAST,
-)
+from homeport_core.errors import HomeportError, StateError
+from homeport_core.packet import Context
 
 from homeport.client.session.control import Control
 from homeport.client.session.events import Closed, Event, Opened, PathChanged, SearchWanted
 from homeport.client.session.exchange import Exchange
+from homeport.client.session.intake import Intake
 from homeport.client.session.opening import Opening, Rng
 from homeport.client.session.paths import Path, PathKind
 from homeport.client.session.rekey import Rekey, key_missing
 from homeport.client.session.requests import Retry
 from homeport.client.session.searching import Searching
+from homeport.client.session.states import TRANSITIONS, State
 from homeport.client.session.steering import Steering
 from homeport.errors import DeviceOffline
 
 if TYPE_CHECKING:
     from homeport_core.streams import Stream
 
-    from homeport.client.session.streams import SessionStreams
-
 CLOSE_RETRY_MS = 100
 CLOSE_TRIES = 3
-
-
-class State(Enum):
-    """See the module."""
-
-    OPENING = auto()
-    OPEN = auto()
-    LOST = auto()
-    CLOSING = auto()
-    CLOSED = auto()
-
-
-TRANSITIONS = {
-    State.OPENING: {State.OPEN, State.CLOSED},
-    State.OPEN: {State.LOST, State.CLOSING, State.CLOSED},
-    State.LOST: {State.OPEN, State.CLOSING, State.CLOSED},
-    State.CLOSING: {State.CLOSED},
-    State.CLOSED: set[State](),
-}
 
 
 class Session:
@@ -84,7 +44,6 @@ class Session:
     def __init__(self, opening: Opening, rng: Rng) -> None:
         self.opening = opening
         self.state = State.OPENING
-        self.drops: Counter[str] = Counter()
         self._rng = rng
         self._events: deque[Event] = deque()
         self._out: list[tuple[bytes, bytes]] = []
@@ -92,10 +51,9 @@ class Session:
         self._exchange = Exchange(opening, rng, self._events)
         self._requests = self._exchange.requests
         self._control = Control(opening, self._requests, rng)
-        self._streams: SessionStreams | None = None  # made when the first stream is opened
+        self._intake = Intake(opening, self._control, self._exchange, self._steering)
         self._announced: Path | None = None  # the path that the user was told of
-        self._closes_left = 0
-        self._close_at_ms: int | None = None
+        self._closes_at_ms: list[int] = []  # when to say that it is over; at the last of them it is
 
     # What the adapter does
 
@@ -108,17 +66,11 @@ class Session:
         """Take a datagram from the endpoint `source` (6 bytes), in place. Wrong ones are counted in `drops`."""
         if self.state is State.CLOSED:
             return
-        packet = Packet()
-        try:
-            packet.decode_from(data if isinstance(data, bytearray) else bytearray(data))
-            if packet.type == PT_DATA:
-                self._data(now_ms, packet, source)
-            elif packet.type in (PT_U_CONNECT, PT_U_CONNECT_PSK, PT_U_VERIFY_PSK):
-                self.opening.packet(now_ms, packet, source)
-            else:
-                self.drops["type"] += 1
-        except ProtocolError as error:
-            self.drops[type(error).__name__] += 1
+        self._intake.datagram(now_ms, data, source)
+        if self._intake.hung_up:
+            self._abandon(now_ms, None)
+        elif self._control.wants_key:
+            self._give_up(now_ms, key_missing())
         self._progress(now_ms)
 
     def timeout(self, now_ms: int) -> None:
@@ -131,7 +83,7 @@ class Session:
             self._continue_close(now_ms)
         elif self.state in (State.OPEN, State.LOST):
             repeats = self._requests.due(now_ms)
-            if repeats or (self._streams is not None and self._streams.take_doubt(now_ms)):
+            if repeats or (self._intake.streams is not None and self._intake.streams.take_doubt(now_ms)):
                 self._steering.doubt(now_ms)
             # Before the repeats: it is also what tells the relay of our new address.
             self._steer(now_ms)
@@ -164,14 +116,14 @@ class Session:
         if self.state is State.CLOSED:
             return None
         if self.state is State.CLOSING:
-            return self._close_at_ms
+            return self._closes_at_ms[0]
         times = [self.opening.deadline_ms, self._requests.deadline_ms, self._steering.deadline_ms]
         if self.opening.rekey is not None:
             times.append(self.opening.rekey.deadline_ms)
         if self.opening.searching is not None and self.state is State.OPEN:
             times.append(self.opening.searching.deadline_ms)
-        if self._streams is not None and self.state is State.OPEN:
-            times.append(self._streams.deadline_ms)
+        if self._intake.streams is not None and self.state is State.OPEN:
+            times.append(self._intake.streams.deadline_ms)
         return min((time for time in times if time is not None), default=None)
 
     def datagrams(self) -> list[tuple[bytes, bytes]]:
@@ -184,9 +136,19 @@ class Session:
         """Take the oldest event, or None."""
         if self._events:
             return self._events.popleft()
-        return None if self._streams is None else self._streams.next_event()
+        return None if self._intake.streams is None else self._intake.streams.next_event()
+
+    def broken(self, error: HomeportError) -> Closed:
+        """A defect keeps it from going on: nothing will happen any more, whatever state it is in."""
+        self.state = State.CLOSED
+        return Closed(error)
 
     # What the user does
+
+    @property
+    def drops(self) -> Counter[str]:
+        """The packets that were not taken, by why."""
+        return self._intake.drops
 
     @property
     def path(self) -> Path | None:
@@ -247,13 +209,13 @@ class Session:
             raise StateError("the connection is not open")
         from homeport.client.session.streams import SessionStreams
 
-        if self._streams is None:
-            self._streams = SessionStreams(self.opening, self._rng)
-        return self._streams.open(now_ms, self._current())
+        if self._intake.streams is None:
+            self._intake.streams = SessionStreams(self.opening, self._rng)
+        return self._intake.streams.open(now_ms, self._current())
 
     def wake_streams(self, now_ms: int) -> bool:
         """Something was done with a stream, so there may be packets to send; whether `deadline_ms` moved by it."""
-        return self._streams is not None and self._streams.wake(now_ms)
+        return self._intake.streams is not None and self._intake.streams.wake(now_ms)
 
     def close(self, now_ms: int) -> None:
         """End the connection; the event Closed follows within 300 ms."""
@@ -265,54 +227,8 @@ class Session:
         self.opening.abandon(now_ms)
         self._exchange.fail_all(StateError("the connection was closed"))
         self._enter(State.CLOSING)
-        self._closes_left = CLOSE_TRIES
+        self._closes_at_ms = [now_ms + n * CLOSE_RETRY_MS for n in range(CLOSE_TRIES + 1)]
         self._continue_close(now_ms)
-
-    # Packets
-
-    def _data(self, now_ms: int, packet: Packet, source: bytes) -> None:
-        context = self._context()
-        is_stream = packet.tag is not None and TAG_STREAM_FIRST <= packet.tag <= TAG_STREAM_LAST
-        is_ours = is_stream or packet.flags & FL_RESPONSE  # streams know no questions and answers
-        if context is None or packet.sp != self.opening.sp or not is_ours:
-            self.drops["unexpected"] += 1
-            return
-        if context.suite == SUITE_NULL and (self.path is None or source != self.path.endpoint):
-            self.drops["source"] += 1
-            return
-        if packet.tag == TAG_FRAMING:
-            self._framing(now_ms, context.open(packet))
-        elif packet.tag in (None, TAG_RPC):
-            authentic = self._exchange.take(now_ms, packet, context)
-            if authentic:
-                self._steering.heard(now_ms)
-            elif authentic is None:
-                self.drops["replay"] += 1
-        elif is_stream and self._streams is not None:
-            if self._streams.take(now_ms, packet, context):
-                self._steering.heard(now_ms)
-        else:
-            self.drops["tag"] += 1
-
-    def _framing(self, now_ms: int, plaintext: bytes) -> None:
-        command = u32(plaintext, 0) if len(plaintext) >= 4 else None
-        if command == FRAMING_CLOSE and self.state is State.CLOSING:
-            self._abandon(now_ms, None)
-        elif command == FRAMING_KEEP_ALIVE and len(plaintext) >= 8:
-            if not self._steering.echoed(now_ms, u32(plaintext, 4)):
-                self.drops["replay"] += 1
-        elif command == FRAMING_FEATURES and len(plaintext) >= 8 and self.is_sealed:
-            self._control.take_features(plaintext)
-            if self.remembers:
-                self._requests.trust(now_ms)
-            if self._control.wants_key:
-                self._give_up(now_ms, key_missing())
-        elif command == FRAMING_SEARCH and self.opening.searching is not None:
-            self.opening.searching.answered(now_ms, plaintext[4:])
-        elif command == FRAMING_END_TO_END and self._control.awaits_keys:
-            self._control.go_over(plaintext)
-        else:
-            self.drops["framing"] += 1
 
     # State
 
@@ -369,8 +285,8 @@ class Session:
             self._out += self._control.ask_features(path)
         else:
             self._requests.hurry(now_ms)
-            if self._streams is not None:
-                self._streams.path_changed(now_ms, path)
+            if self._intake.streams is not None:
+                self._intake.streams.path_changed(now_ms, path)
             if path != self._announced:
                 self._events.append(PathChanged(path))
         self._announced = path
@@ -404,26 +320,25 @@ class Session:
         self.opening.out.clear()
         self._enter(State.CLOSED)
         self._exchange.fail_all(error or StateError("the connection was closed"))
-        if self._streams is not None:
-            self._streams.fail_all()
-            while (event := self._streams.next_event()) is not None:
+        if self._intake.streams is not None:
+            self._intake.streams.fail_all()
+            while (event := self._intake.streams.next_event()) is not None:
                 self._events.append(event)
         self._events.append(Closed(error))
 
     def _continue_close(self, now_ms: int) -> None:
-        if self._close_at_ms is not None and now_ms < self._close_at_ms:
+        if now_ms < self._closes_at_ms[0]:
             return
-        if self._closes_left == 0:
+        self._closes_at_ms.pop(0)
+        if self._closes_at_ms:
+            self._out += self._control.close(self._current())
+        else:
             self._abandon(now_ms, None)
-            return
-        self._closes_left -= 1
-        self._close_at_ms = now_ms + CLOSE_RETRY_MS
-        self._out += self._control.close(self._current())
 
     def _send_streams(self, now_ms: int) -> None:
         context = self._context()
-        if self._streams is not None and context is not None and self.state is State.OPEN:
-            self._out += [(packet, self._where()) for packet in self._streams.send(now_ms, context)]
+        if self._intake.streams is not None and context is not None and self.state is State.OPEN:
+            self._out += [(packet, self._where()) for packet in self._intake.streams.send(now_ms, context)]
 
     def _context(self) -> Context | None:
         return self.opening.context

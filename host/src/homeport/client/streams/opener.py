@@ -16,7 +16,8 @@ from homeport_core.streams import Stream
 from homeport import wire
 from homeport.client.network.hub import Hub, now_ms
 from homeport.client.session.events import StreamChanged
-from homeport.client.session.session import Session, State
+from homeport.client.session.session import Session
+from homeport.client.session.states import State
 from homeport.client.streams.transport import StreamTransport
 from homeport.errors import ConfigError, HomeportError, StateError, StreamError, Timeout
 from homeport.wire import printable

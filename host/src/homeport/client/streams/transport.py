@@ -149,7 +149,17 @@ class StreamTransport(asyncio.Transport):
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, error)
 
     def _read(self) -> None:
-        """Hand on what there is, as far as it is wanted, and see whether it is over."""
+        """Hand on what there is; a protocol that fails at it loses its stream, as everywhere in asyncio."""
+        try:
+            self._hand_on()
+        except Exception as error:
+            context = {"message": "a stream's protocol failed", "exception": error, "protocol": self._protocol}
+            asyncio.get_running_loop().call_exception_handler(context)
+            self._stream.abort(_ticks())
+            self.lose(error)
+
+    def _hand_on(self) -> None:
+        """What there is, as far as it is wanted; then see whether it is over."""
         stream, protocol = self._stream, self._protocol
         if protocol is None or self._over:
             return
