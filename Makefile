@@ -7,6 +7,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 3
 
 .PHONY: install run test check nat bench fuzz clean
 
@@ -29,8 +30,9 @@ check: install
 	$(BIN)/python tools/check_layers.py
 	$(BIN)/python tools/compile_firmware.py
 
+# Most tests wait for something; a file stays with one worker.
 test: check
-	$(BIN)/pytest tests --ignore=tests/bench
+	$(BIN)/pytest tests --ignore=tests/bench -n $(WORKERS) --dist loadfile
 
 bench: install
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

@@ -30,6 +30,7 @@ GSP_PORT = 5565
 GATE_PORT = 5568
 _OWNER = 0xE0000000
 _ANSWER_S = 30
+_SETTLE_MS = 5_000
 _DEVICE_IDS = tuple(f"light-{number}" for number in range(48))
 
 
@@ -164,6 +165,17 @@ class ClientProcess:
     def connect(self, device: DeviceProcess, path: str = "auto") -> dict[str, Any]:
         """Connect, and wait for what came of it."""
         return self.answer(self.tell_to_connect(device, path))
+
+    def settle(self, device: DeviceProcess) -> str:
+        """Wait for the best path of an open connection; returns its kind."""
+        path: str = self.ask("again", on=device.id, direct_ms=_SETTLE_MS)["last_path"]
+        return path
+
+    def connect_and_settle(self, device: DeviceProcess) -> str:
+        """Connect, and wait for the best path there is; returns its kind."""
+        connected = self.connect(device)
+        assert "path" in connected, connected
+        return self.settle(device)
 
     def switch(self, device: DeviceProcess, on: int) -> dict[str, Any]:
         """Call `light_write` on the connection."""

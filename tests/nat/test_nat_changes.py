@@ -75,7 +75,7 @@ def test_device_without_udp_is_offline(parts, home, client):
 def test_dead_direct_path_is_replaced_by_the_relay(parts, home, device, client):
     (there, device_host), (here, client_host) = home(Nat.PORT_RESTRICTED), home(Nat.PORT_RESTRICTED)
     light, person = device(device_host), client(client_host)
-    assert person.connect(light).get("path") == "direct"
+    assert person.connect_and_settle(light) == "direct"
     parts.world.cut(
         f"ip saddr {here.public} ip daddr {there.public}", f"ip saddr {there.public} ip daddr {here.public}"
     )
@@ -135,11 +135,11 @@ def test_queries_survive_loss(parts, home, device, client):
 def test_restarted_basestation_still_knows_the_device(parts, home, device, client):
     light = device(home(Nat.PORT_RESTRICTED)[1])
     person, newcomer = client(home(Nat.PORT_RESTRICTED)[1]), client(home(Nat.PORT_RESTRICTED)[1])
-    assert person.connect(light).get("path") == "direct"
+    assert person.connect_and_settle(light) == "direct"
     parts.stop_basestation()
     assert person.switch(light, 1).get("result") == SWITCHED_ON, "a direct connection needs no basestation"
     parts.start_basestation()
-    assert newcomer.connect(light).get("path") == "direct"
+    assert newcomer.connect_and_settle(light) == "direct"
     assert newcomer.switch(light, 1).get("result") == SWITCHED_ON
     assert light.said("attached to") == 1, "the device had to attach again"
     assert person.switch(light, 0).get("result") == {"light_state": 0}

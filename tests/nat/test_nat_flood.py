@@ -145,7 +145,7 @@ def test_devices_register_and_are_reached_during_a_flood(parts, attacker, device
     another.wait_until_attached()
     for light in (device, another):
         attacker.flood(GSP_PORT, lambda: gsp_invite(device.id))
-        assert person.connect(light).get("path") == "direct"
+        assert person.connect_and_settle(light) == "direct"
         assert person.switch(light, 1).get("result") == {"light_state": 1}
     person.close()
     assert device.said("attached to") == 1, "false invites have moved a live registration"

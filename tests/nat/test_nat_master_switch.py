@@ -78,7 +78,7 @@ def test_device_switched_off_while_in_use_answers_and_falls_silent(parts, scene)
     home = scene()
     home.device.wait_until_attached()
     visitor = parts.client(parts.world.home(Nat.FULL_CONE).host())
-    assert visitor.connect(home.device).get("path") == "direct"
+    assert visitor.connect_and_settle(home.device) == "direct"
     assert home.owner.connect(home.device, "local").get("path") == "local"
     assert home.sent_beyond_lan(), "the watch sees nothing"
 

@@ -30,11 +30,6 @@ def cut(parts):
     parts.world.cut()
 
 
-def settle(person, light):
-    """Wait for the best path there is; returns its kind."""
-    return person.ask("again", on=light.id, direct_ms=5_000).get("last_path")
-
-
 def flow(person, light, for_ms=FLOW_MS):
     """Begin to call one query after the other."""
     return person.tell("flow", on=light.id, for_ms=for_ms)
@@ -58,7 +53,7 @@ def test_queries_go_on_while_a_relayed_connection_becomes_direct(parts, between,
 def test_queries_go_on_over_the_relay_when_the_direct_path_is_cut_and_directly_when_it_is_mended(parts, between, cut):
     there, light, here, _, person = between(Nat.PORT_RESTRICTED, Nat.PORT_RESTRICTED)
     person.connect(light)
-    assert settle(person, light) == "direct"
+    assert person.settle(light) == "direct"
     flowing = flow(person, light, 9_000)
     time.sleep(1)
     cut(there, here)
@@ -70,7 +65,7 @@ def test_queries_go_on_over_the_relay_when_the_direct_path_is_cut_and_directly_w
 def test_queries_go_on_while_the_clients_address_changes(between):
     _, light, here, client_host, person = between(Nat.PORT_RESTRICTED, Nat.PORT_RESTRICTED)
     person.connect(light)
-    assert settle(person, light) == "direct"
+    assert person.settle(light) == "direct"
     flowing = flow(person, light, 6_000)
     time.sleep(1)
     old, new = here.address_of(1), here.address_of(9)
@@ -86,7 +81,7 @@ def test_queries_go_on_while_the_clients_address_changes(between):
 def test_a_client_whose_nat_becomes_symmetric_is_found_again_by_a_search(between):
     _, light, here, _, person = between(Nat.PORT_RESTRICTED, Nat.PORT_RESTRICTED)
     person.connect(light)
-    assert settle(person, light) == "direct"
+    assert person.settle(light) == "direct"
     flowing = flow(person, light)
     time.sleep(1)
     here.set_nat(Nat.COUNTING)
@@ -98,7 +93,7 @@ def test_mappings_that_last_a_little_longer_than_a_keep_alive_period_are_held(be
     for home in (there, here):
         expire(home.router, 6)
     person.connect(light)
-    assert settle(person, light) == "direct"
+    assert person.settle(light) == "direct"
     time.sleep(14)
     assert person.switch(light, 1).get("path") == "direct"
 
