@@ -4,8 +4,9 @@ from homeport_core import ticks
 from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import FullError, StateError
 from homeport_core.packet import Packet
+from homeport_core.payloads import u16
 from homeport_core.replay import MacCache
-from homeport_core.spec import PL_SACK, PL_WINDOW
+from homeport_core.spec import PL_SACK, PL_WINDOW, SUITE_AES
 from homeport_core.stream import Stream
 from homeport_core.stream_limits import StreamLimits
 from homeport_core.stream_memory import FixedPool, GrowingPool
@@ -69,7 +70,7 @@ class Streams(Outgoing):
         self._names = Names(rng(4))
         self._held = 0  # streams that hold memory
         self._graves: list[Stream] = []  # those that only answer repetitions (TIME_WAIT), oldest first
-        self._syns = MacCache(_SYNS_KEPT)  # tag and id of the SYNs that were accepted
+        self._syns = MacCache(_SYNS_KEPT)  # MACs of the SYNs that were accepted
         self.strangers = Strangers()
         self._seen = Window()
         self._ranges: list[int] = []
@@ -123,7 +124,7 @@ class Streams(Outgoing):
                 self.counters[MALFORMED] += 1
         stream = self._streams.get(tag)
         if window.flags == SYN and (stream is None or stream.initiator_id != window.initiator):
-            return self._take_syn(now_ms, tag, window, stream)
+            return self._take_syn(now_ms, packet, tag, window, stream)
         if stream is None or not stream.is_meant(window):
             self.counters[STRANGE] += 1
             if stream is None:
@@ -198,10 +199,13 @@ class Streams(Outgoing):
         self._streams[tag] = stream
         return stream
 
-    def _take_syn(self, now_ms: int, tag: int, window: Window, old: Stream | None) -> int:
-        """The peer opens a stream, on a free tag or on one whose stream is not live (streams 8)."""
-        key = bytes((tag >> 8, tag & 0xFF, window.initiator >> 8, window.initiator & 0xFF))
-        if self._syns.seen(key):
+    def _take_syn(self, now_ms: int, packet: Packet, tag: int, window: Window, old: Stream | None) -> int:
+        """The peer opens a stream, on a free tag or on one whose stream is not live (streams 8).
+
+        Replays are known by their MAC: tag and id may come again, for there are clients that have but one id.
+        """
+        mac = packet.mac()
+        if self._syns.seen(mac):
             self.counters[REPEATED] += 1
             return IGNORED
         if old is not None:
@@ -223,7 +227,8 @@ class Streams(Outgoing):
             del self._streams[tag]
             return self._refuse(now_ms, tag, window)
         stream.rely(self._reliable)
-        self._syns.add(key)
+        if u16(packet.buf, packet.crypto_off) == SUITE_AES:
+            self._syns.add(mac)
         return NEWS
 
     def _refuse(self, now_ms: int, tag: int, window: Window) -> int:

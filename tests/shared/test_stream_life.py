@@ -4,6 +4,7 @@ import unittest
 
 from homeport_core import stream_states as states
 from homeport_core import ticks
+from homeport_core.crypto import AesContext
 from homeport_core.errors import ConfigError, FullError, StateError
 from homeport_core.stream import ABORTED, CLOSED, ENDED, OPENED, READABLE
 from homeport_core.stream_wire import IGNORED, NEWS, OLD
@@ -270,13 +271,28 @@ class TestSlots(unittest.TestCase):
         self.assertEqual(flags(end.said()), ["SYN|ACK"])
 
     def test_a_replayed_syn_opens_nothing(self):
-        end = accepted()
-        end.give(packet("RST", 11, 30))
-        end.stream.release()
-        end.datagrams()
-        self.assertEqual(end.give(SYN), IGNORED)
+        material = bytes(range(96))
+        client = End(True, context=AesContext(material, True))
+        client.open()
+        syn = client.datagrams()[0]
+        end = End(False, context=AesContext(material, False))
+        self.assertEqual(end.give(syn), NEWS)
+        end.advance(30000)
+        self.assertEqual(end.give(syn), IGNORED)
         self.assertEqual(end.datagrams(), [])
         self.assertEqual(end.streams.counters[REPEATED], 1)
+
+    def test_a_client_may_use_tag_and_id_again_once_its_stream_is_over(self):
+        end = accepted()
+        end.give(packet("FIN", 11, 30))
+        end.stream.close(end.now_ms)
+        end.datagrams()
+        end.give(packet("ACK", 12, 31))
+        self.assertEqual(end.state, "CLOSED")
+        end.stream.release()
+        end.datagrams()
+        self.assertEqual(end.give(SYN), NEWS)
+        self.assertEqual(flags(end.said()), ["SYN|ACK"])
 
     def test_ten_thousand_short_streams_leave_nothing(self):
         end = End(False, StreamLimits(streams=2, **LIMITS))
