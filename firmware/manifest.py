@@ -54,6 +54,7 @@ package(
         "attach.py",
         "common.py",
         "config.py",
+        "config_check.py",
         "connect.py",
         "connection.py",
         "device.py",

@@ -86,7 +86,7 @@ def build(out: Path, apps: list[Path]) -> int:
     program = Program(sources(apps))
     joined = {bundle: program.join(bundle, roots) for bundle, roots in BUNDLES.items()}
     program.name_all()
-    separate = [name for name in program.modules if name not in program.bundle_of and name not in ("homeport_core.compat", "homeport_core.spec")]
+    separate = [name for name in program.modules if name not in program.bundle_of and name != "homeport_core.compat"]
     results = {name: face_source(program, name) for name in FACES}
     results |= {"homeport_core.__init__": "", "homeport_device.__init__": ""}
     wanted, faces = wanted_names(program), face_names(program)

@@ -19,7 +19,6 @@ DOUBLE = const(8)
 RAW = const(9)
 HEX = const(10)  # raw on the wire; people read and write it as hex digits
 
-TYPE_NAMES = ("", "uint8", "int8", "uint16", "int16", "uint32", "int32", "float", "double", "raw", "raw")
 _FORMATS = ("", ">B", ">b", ">H", ">h", ">I", ">i", ">f", ">d")
 
 

@@ -285,8 +285,8 @@ class Attach:
     def _invite_controller(self, now_ms: int) -> None:
         """Transmission k goes to address k; the last one stands for all that are missing (core 4.2)."""
         if self.invites == _INVITES:
-            self._stack.reports.attach_failed(self.controller, ATTACH_CONTROLLER_FAILED)
             self._fail(now_ms, _RETRY_MS)
+            self._stack.reports.attach_failed(self.controller, ATTACH_CONTROLLER_FAILED)
             return
         self.controller = self._controllers[min(self.invites, len(self._controllers) - 1)]
         write_invite(self._stack.output.writer, self._stack.config)
@@ -297,8 +297,8 @@ class Attach:
 
     def _invite_gsp(self, now_ms: int) -> None:
         if self.invites == _INVITES:
-            self._stack.reports.attach_failed(self.controller, ATTACH_GSP_FAILED)
             self._fail(now_ms, _RETRY_MS)
+            self._stack.reports.attach_failed(self.controller, ATTACH_GSP_FAILED)
             return
         write_gsp_invite(self._stack.output.writer, self._stack.config, self._nonce)
         self._stack.output.send(self.socket, self.gsp)
@@ -343,9 +343,9 @@ class Attach:
         """Silence: ask for an alive request, or give the attachment up."""
         self.invites += 1
         if self.invites >= self._stack.config.alive_polls:
+            self.renew(now_ms)
             if not self._heard:
                 self._stack.reports.attach_failed(self.controller, ATTACH_TIMEOUT)
-            self.renew(now_ms)
             return
         self._send_alive(0, b"")
         self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)

@@ -1,40 +1,16 @@
 """What a product decides about its stack: plain attributes with defaults, checked once when it is made."""
 
-from homeport_core.compat import MICROPYTHON
+from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import ConfigError
 from homeport_core.spec import (
-    DEVICE_ID_MAX,
-    ENDPOINT_LEN,
     PACKET_MAX,
     PORT_CONTROLLER,
     PORT_LOCAL,
-    PSK_LEN,
 )
 
-_ID_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789-."
-_CONTROLLERS_MAX = 6
-# The smallest build of the reference receives this much: enough for U_CONNECT with a client name of 58 octets.
-_PACKET_MIN = 272
-_PACKET_LIMIT = 1500
 # Header with all options, CRYPTO's header and suite code, IV and MAC.
-_ENVELOPE_LEN = 26 + 6 + 16 + 16
-_BLOCK_LEN = 16
-
-# U_ALIVE with an empty event, and U_INVITE with all payloads, their texts empty.
-_ALIVE_LEN = 32
-_INVITE_LEN = 102
-_TEXTS = (("application_version", 64), ("url", 64), ("version_label", 32))
-_COUNTS = (
-    "connections",
-    "connections_per_source",
-    "request_queue",
-    "answers_kept",
-    "replay_window",
-    "events",
-    "streams",
-    "streams_per_client",
-    "stream_window",
-)
+_ENVELOPE_LEN = const(26 + 6 + 16 + 16)
+_BLOCK_LEN = const(16)
 
 # Loopback, the private networks and link-local addresses.
 PRIVATE_NETWORKS = (
@@ -111,46 +87,9 @@ class Config:
             if name.startswith("_") or not hasattr(self, name):
                 raise ConfigError("no such setting: " + name)
             setattr(self, name, value)
-        self._check()
+        from homeport_device.config_check import check
 
-    def _check(self) -> None:
-        if not 1 <= len(self.device_id) <= DEVICE_ID_MAX:
-            raise ConfigError("device id must have 1 to 40 characters", len(self.device_id))
-        for letter in self.device_id:
-            if letter not in _ID_LETTERS:
-                raise ConfigError("device id may hold a-z, 0-9, - and . only", letter)
-        if len(self.key) not in (0, PSK_LEN):
-            raise ConfigError("key must be 16 octets", len(self.key))
-        if len(self.controllers) > _CONTROLLERS_MAX:
-            raise ConfigError("at most 6 controllers", len(self.controllers))
-        for endpoint in self.controllers:
-            if len(endpoint) != ENDPOINT_LEN:
-                raise ConfigError("a controller is 6 octets: address and port", len(endpoint))
-        self._check_texts()
-        self._check_sizes()
-
-    def _check_texts(self) -> None:
-        for name, most in _TEXTS:
-            text = getattr(self, name)
-            if len(text) > most:
-                raise ConfigError(name + " is too long", len(text))
-            for letter in text:
-                if not " " < letter <= "~":
-                    raise ConfigError(name + " may hold printable ASCII without blanks only", letter)
-
-    def _check_sizes(self) -> None:
-        if not _PACKET_MIN <= self.packet_max <= _PACKET_LIMIT:
-            raise ConfigError("packet_max must be 272 to 1500", self.packet_max)
-        if max(sealed_len(self.request_max), sealed_len(self.response_max)) > self.packet_max:
-            raise ConfigError("request_max and response_max must fit packet_max", self.packet_max)
-        if self.event_max + _ALIVE_LEN > self.packet_max:
-            raise ConfigError("event_max must fit packet_max", self.event_max)
-        texts_len = len(self.device_id) + len(self.application_version) + len(self.url) + len(self.version_label)
-        if texts_len + _INVITE_LEN > self.packet_max:
-            raise ConfigError("device id, application_version, url and version_label must fit packet_max", texts_len)
-        for name in _COUNTS:
-            if getattr(self, name) < 1:
-                raise ConfigError(name + " must be at least 1")
+        check(self)
 
     def is_on_link(self, address: bytes) -> bool:
         """Whether an IPv4 address (or endpoint) belongs to one of the local networks."""

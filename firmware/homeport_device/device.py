@@ -42,14 +42,16 @@ __all__ = ["ANYONE", "GUEST", "OWNER", "Device", "load_config"]
 
 
 def load_config(settings: dict | None = None) -> object:
-    """The settings of this process: see `options.load_config`, which leaves memory when it is done."""
+    """The settings of this process: see `options.load_config`. What is needed only for them leaves memory again."""
     if MICROPYTHON:
         gc.collect()
         gc.threshold(_COLLECT_EVERY_LEN)
     from homeport_device import options
 
     config = options.load_config(settings)
-    del sys.modules["homeport_device.options"], sys.modules["homeport_device"].options
+    package = sys.modules["homeport_device"]
+    del sys.modules["homeport_device.options"], package.options
+    del sys.modules["homeport_device.config_check"], package.config_check
     return config
 
 

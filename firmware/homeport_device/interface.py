@@ -3,7 +3,10 @@
 Not loaded while the device runs.
 """
 
-from homeport_core.rpc import HEX, RAW, TYPE_NAMES, UINT8, UINT32
+from homeport_core.rpc import HEX, RAW, UINT8, UINT32
+
+# By type.
+_TYPE_NAMES = ("", "uint8", "int8", "uint16", "int16", "uint32", "int32", "float", "double", "raw", "raw")
 
 _USER = (("fingerprint", HEX), ("name", RAW), ("permissions", UINT32))
 _STATUS = (("status", UINT8),)
@@ -60,7 +63,7 @@ def _add_fields(out: list, fields: tuple, depth: int) -> None:
             out.append(indent + "</list>")
         else:
             shown = ' representation="hex"' if kind == HEX else ""
-            out.append('%s<parameter name="%s" type="%s"%s/>' % (indent, _escape(name), TYPE_NAMES[kind], shown))
+            out.append('%s<parameter name="%s" type="%s"%s/>' % (indent, _escape(name), _TYPE_NAMES[kind], shown))
 
 
 def _escape(text: str) -> str:

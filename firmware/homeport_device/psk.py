@@ -42,7 +42,7 @@ from homeport_core.spec import (
 
 from homeport_device.connect import client_name
 from homeport_device.connection import VERIFIED, VERIFYING, Connection
-from homeport_device.drops import AUTH, MALFORMED, OFF, RATE, SOURCE, STATE, TAKEN, UNKNOWN
+from homeport_device.drops import AUTH, MALFORMED, RATE, SOURCE, STATE, TAKEN, UNKNOWN
 from homeport_device.output import LOCAL
 from homeport_device.rate import RateLimit
 
@@ -79,8 +79,6 @@ class Psk:
     def take_connect(self, now_ms: int, packet: object, source: bytes) -> int:
         """Message 1, its retransmission, or the client's abort."""
         stack = self._stack
-        if not stack.config.local_psk:
-            return OFF
         if packet.flags == FL_EXCEPTION:
             return self._abort(now_ms, packet, source)
         if packet.flags or packet.sp != NSI_ZERO:
@@ -102,8 +100,6 @@ class Psk:
 
     def take_verify(self, packet: object, source: bytes) -> int:
         """Message 3: the client's proof. A repeated one, under the same or a fresh IV, is answered again."""
-        if not self._stack.config.local_psk:
-            return OFF
         connection = self._stack.connections.find(packet.sp)
         if connection is None or not connection.is_psk:
             return UNKNOWN

@@ -24,41 +24,12 @@ _LINGER_MS = const(5000)
 # A client behind a symmetric NAT may be at any port of its address.
 _PORTS_PERIOD_MS = const(50)
 _PORTS_AT_ONCE = const(10)
-_NEAR_PORTS = const(100)
-_PORT_MIN = const(1024)
-_SERIES_START = const(4567)
-_SERIES_FACTOR = const(13)
 # A symmetric client opens up to 50 sockets a second; an attacker who learnt the NSI gets no more than twice that.
 _ANSWERS_PER_S = const(100)
 
 _ASK = const(0)
 _ANSWER_AND_ASK = const(1)
 _ANSWER = const(2)
-
-
-class Ports:
-    """The ports to try around `base`: first its neighbours, then a series without end."""
-
-    __slots__ = ("_base", "_x", "tried")
-
-    def __init__(self, base: int) -> None:
-        self._base = base
-        self._x = _SERIES_START
-        self.tried = 0
-
-    def next(self) -> int:
-        """The next port to try."""
-        n = self.tried
-        self.tried += 1
-        if n < _NEAR_PORTS:
-            step = -(n - 1) // 2 - 1 if n & 1 else n // 2 + 1
-            port = (self._base + step) & 0xFFFF
-            if port >= _PORT_MIN:
-                return port
-        while True:
-            self._x = self._x * _SERIES_FACTOR & 0xFFFF
-            if self._x >= _PORT_MIN:
-                return self._x
 
 
 class Rendezvous:
@@ -71,7 +42,7 @@ class Rendezvous:
         self._nsi = nsi
         self._answers = RateLimit(_ANSWERS_PER_S)
         self._used = REMOTE  # the socket that direct data came to last
-        self.ports = None
+        self.ports = None  # many ports: `search.Ports`
         self.crowd = None  # many sockets: `search.Crowd`
         self.wanted = True
         self._begin(now_ms, private, global_, client_nat)
@@ -95,6 +66,8 @@ class Rendezvous:
     def try_ports(self) -> None:
         """Try many ports as well, when the client's NAT is symmetric."""
         if self.client_nat == NAT_SYMMETRIC:
+            from homeport_device.search import Ports
+
             self.ports = Ports(self._global[4] << 8 | self._global[5])
 
     @property

@@ -1,5 +1,5 @@
-"""What only few searches for a client need (specification, core 5.5; docs/extensions.md): another one later, and many
-sockets where our own NAT is symmetric. Imported when the first connection needs it.
+"""What only few searches for a client need (specification, core 5.5; docs/extensions.md): another one later, many ports
+where the client's NAT is symmetric, and many sockets where our own is. Imported when the first connection needs it.
 
 Each extra socket has a public port of its own that nobody knows. The client, told that our NAT is symmetric, tries many
 ports of our address; the more of them are ours, the sooner it meets one.
@@ -11,6 +11,10 @@ from homeport_core.errors import MalformedError
 from homeport_core.spec import ENDPOINT_LEN, IPX_NAT_MASK, NAT_SYMMETRIC, SEARCH_LEN
 
 _PERIOD_MS = const(20)
+_NEAR_PORTS = const(100)
+_PORT_MIN = const(1024)
+_SERIES_START = const(4567)
+_SERIES_FACTOR = const(13)
 
 
 def search_again(stack: object, now_ms: int, connection: object, message: bytes) -> bytes:
@@ -35,6 +39,31 @@ def try_sockets(stack: object, now_ms: int, search: object) -> None:
     if stack.config.many_sockets and stack.attach.nat_type == NAT_SYMMETRIC and search.client_nat != NAT_SYMMETRIC:
         search.crowd = search.crowd or Crowd(stack.port)
         search.crowd.next_ms = now_ms
+
+
+class Ports:
+    """The ports to try around `base`: first its neighbours, then a series without end."""
+
+    __slots__ = ("_base", "_x", "tried")
+
+    def __init__(self, base: int) -> None:
+        self._base = base
+        self._x = _SERIES_START
+        self.tried = 0
+
+    def next(self) -> int:
+        """The next port to try."""
+        n = self.tried
+        self.tried += 1
+        if n < _NEAR_PORTS:
+            step = -(n - 1) // 2 - 1 if n & 1 else n // 2 + 1
+            port = (self._base + step) & 0xFFFF
+            if port >= _PORT_MIN:
+                return port
+        while True:
+            self._x = self._x * _SERIES_FACTOR & 0xFFFF
+            if self._x >= _PORT_MIN:
+                return self._x
 
 
 class Crowd:

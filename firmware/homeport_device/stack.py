@@ -47,9 +47,7 @@ from homeport_device.event import Events
 from homeport_device.framing import Framing
 from homeport_device.local import Local
 from homeport_device.output import LOCAL, REMOTE, Output
-from homeport_device.psk import Psk
 from homeport_device.rpc import Rpc
-from homeport_device.statistics import Reports
 
 _FIRST_WORD_LEN = const(4)
 
@@ -65,13 +63,13 @@ class Stack:
         self.counters = [0] * REASONS
         self.output = Output(port, rng, config.packet_max)
         self.connections = Connections(config, rng)
-        self.reports = Reports(config, port, self.output)
         self.events = Events(config.events, config.event_max)
         self.attach = Attach(self)
         self.rpc = Rpc(self)
         self._connect = Connect(self)
         self._local = Local(self)
-        self._psk = Psk(self)
+        self._psk = None  # `psk.Psk`, from the first request for it
+        self._reports = None
         self._tags = [(TAG_RPC, TAG_RPC, self.rpc), (TAG_FRAMING, TAG_FRAMING, Framing(self))]
         self._streams = None
         self.holds_streams = False  # answers on streams wait for `drained`
@@ -128,6 +126,19 @@ class Stack:
     def packet_max(self) -> int:
         """The largest packet that is taken, octets."""
         return len(self._rx)
+
+    @property
+    def reports(self) -> object:
+        """What is told to the basestation: `statistics.Reports`."""
+        if self._reports is None:
+            from homeport_device.statistics import Reports
+
+            self._reports = Reports(self.config, self.port, self.output)
+        return self._reports
+
+    def reports_on(self, connection: object) -> bool:
+        """Whether a connection and its streams are reported."""
+        return self.config.connection_statistics and not connection.is_local
 
     # Input
 
@@ -227,7 +238,8 @@ class Stack:
             self._streams.closed(now_ms, connection)
         if connection.state in (CONNECTED, CLOSING):
             self.app.closed(connection)
-            self.reports.connection_closed(now_ms, connection, self.attach)
+            if self.reports_on(connection):
+                self.reports.connection_closed(now_ms, connection, self.attach)
 
     # Steps
 
@@ -273,11 +285,17 @@ class Stack:
             if packet.first == PL_IPX:
                 return self._connect.take_local(now_ms, packet, source)
             return self._take_rendezvous(now_ms, LOCAL, source)
+        if packet.type not in (PT_U_CONNECT_PSK, PT_U_VERIFY_PSK):
+            return UNKNOWN
+        if not self.config.local_psk:
+            return OFF
+        if self._psk is None:
+            from homeport_device.psk import Psk
+
+            self._psk = Psk(self)
         if packet.type == PT_U_CONNECT_PSK:
             return self._psk.take_connect(now_ms, packet, source)
-        if packet.type == PT_U_VERIFY_PSK:
-            return self._psk.take_verify(packet, source)
-        return UNKNOWN
+        return self._psk.take_verify(packet, source)
 
     def _take_rendezvous(self, now_ms: int, socket: int, source: bytes) -> int:
         packet = self._packet
@@ -345,7 +363,7 @@ class Stack:
             connection.fallback.close()
         if connection.state == CONNECTING:
             connection.enter(FIRST_DATA)
-            connection.owes_open_report = self.config.connection_statistics and not connection.is_local
+            connection.owes_open_report = self.reports_on(connection)
             self.app.opened(connection)
             if connection.rendezvous is not None:
                 connection.rendezvous.hurry(now_ms)

@@ -1,4 +1,5 @@
-"""Reports to the basestation, in the clear, unanswered and switchable (specification, core 4.9, 8.3).
+"""Reports to the basestation, in the clear, unanswered and switchable (specification, core 4.9, 8.3). Loaded with the
+first of them.
 
 Connection reports name the client and count its traffic; they are off unless a product asks for them, and local
 connections are never reported (core 14 row 22).
@@ -56,8 +57,6 @@ class Reports:
 
     def connection_opened(self, now_ms: int, connection: object, attach: object) -> None:
         """A remote connection got its first DATA packet; to the GSP."""
-        if not self.wants(connection):
-            return
         self.begin(STATS_CONNECTION_OPEN, connection.nsi, connection)
         writer = self._output.writer
         writer.add(PL_IPX, build_ipx(self._port.local_endpoint(), attach.seen_as, attach.nat_type))
@@ -73,14 +72,8 @@ class Reports:
 
     def connection_closed(self, now_ms: int, connection: object, attach: object) -> None:
         """A remote connection is gone, by close or by silence; to the GSP."""
-        if not self.wants(connection):
-            return
         self.begin(STATS_CONNECTION_CLOSE, connection.nsi, connection)
         self.finish(now_ms, connection, attach)
-
-    def wants(self, connection: object) -> bool:
-        """Whether this connection, and its streams, are reported."""
-        return self._config.connection_statistics and not connection.is_local
 
     def begin(self, event: int, nsi: bytes, connection: object) -> None:
         """Write what each report begins with; of the connection's client where one is given."""

@@ -170,8 +170,8 @@ class StreamTags:
 
     def report(self, now_ms: int, connection: object, stream: object) -> None:
         """A stream is over: tell the GSP, where the product wants that (streams 4)."""
-        reports = self._stack.reports
-        if reports.wants(connection):
+        if self._stack.reports_on(connection):
+            reports = self._stack.reports
             reports.begin(STATS_STREAM_CLOSE, connection.nsi, None)
             items = [(kind, value.to_bytes(size, "big")) for kind, size, value in stream.statistics()]
             self._output.writer.add(PL_STREAM_STATS, build_items(items))

@@ -6,7 +6,7 @@ from device_bench import BELOW_WRAP_MS, CLIENT, ENDPOINT_ZERO, GSP, LAN_CLIENT, 
 from homeport_core.packet import encode
 from homeport_core.spec import FL_RESPONSE, IPX_CP_ASYNC, NAT_SYMMETRIC, PL_EP, PL_NONCE, PT_U_CONNECT, TAG_FRAMING
 from homeport_device.output import LOCAL, REMOTE
-from homeport_device.rendezvous import Ports
+from homeport_device.search import Ports
 from vector_files import load
 
 STARTS = (1000, BELOW_WRAP_MS)
