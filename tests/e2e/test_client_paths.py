@@ -44,7 +44,7 @@ async def test_a_device_is_read_and_changed_over_every_path(world, client, path)
 
 async def test_auto_prefers_an_encrypted_path(client):
     async with await client.connect("demo") as heat_pump:
-        assert heat_pump.path == PathKind.DIRECT
+        assert heat_pump.is_private
 
 
 async def test_a_device_given_with_its_address_is_reached_locally(world, client):
@@ -61,7 +61,7 @@ async def test_auto_goes_local_without_a_basestation(world):
 async def test_a_lan_without_the_device_is_no_hindrance(world):
     elsewhere = [("127.0.0.1", free_port(socket.SOCK_DGRAM))]
     async with Client(world.profile, search=elsewhere) as client, await client.connect("demo") as heat_pump:
-        assert heat_pump.path == PathKind.DIRECT
+        assert heat_pump.is_private
 
 
 async def test_many_calls_and_connections_share_one_gate_link(world, client):

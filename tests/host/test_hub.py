@@ -6,7 +6,7 @@ import socket
 
 import pytest
 from homeport import wire
-from homeport.client.network.broadcast import local_host_towards, search_endpoints
+from homeport.client.network.broadcast import is_own_address, local_host_towards, search_endpoints
 from homeport.client.network.hub import Hub
 from homeport.client.network.outbox import WAITING_MAX
 from homeport.client.session.paths import GATE_ENDPOINT
@@ -385,6 +385,11 @@ def test_devices_are_looked_for_by_broadcast_and_on_this_host():
     assert addresses[0] == ("255.255.255.255", 5570)
     assert addresses[-1] == ("127.0.0.1", 5570)
     assert len(addresses) == len(set(addresses))
+
+
+def test_an_address_of_this_machine_is_told_from_others():
+    assert is_own_address(bytes((127, 0, 0, 1, 1, 1)))
+    assert not is_own_address(bytes((192, 0, 2, 1, 1, 1)))
 
 
 def test_our_own_address_towards_this_host_is_this_host():

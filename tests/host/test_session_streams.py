@@ -6,7 +6,7 @@ from homeport.client.session.events import Closed, PathChanged, StreamChanged
 from homeport.client.session.paths import Path, PathKind
 from homeport.client.session.psk import PskOpening
 from homeport.client.session.states import State
-from homeport.client.session.streams import SEND_MAX, limits_on
+from homeport.client.session.streams import SEND_MAX, TOO_LARGE, limits_on
 from homeport.errors import DeviceOffline, FullError, StateError
 from homeport_core import ticks
 from homeport_core.packet import Packet, PacketWriter, encode
@@ -406,12 +406,50 @@ def test_within_this_machine_segments_are_as_large_as_datagrams(kind):
     assert limits.segment * limits.send_window < 8_000_000
 
 
-def test_large_segments_never_leave_this_machine():
-    device = EchoDevice(StreamLimits(segment=65_000, receive_window=64, send_window=64))
-    world = StreamWorld(device)
-    world.endpoints = {LOOPBACK}
-    world.introduce(PathKind.DIRECT, PathKind.RELAY, private=bytes(6), global_=LOOPBACK)
+@pytest.mark.parametrize("kind", [PathKind.LOCAL, PathKind.DIRECT])
+def test_a_path_to_another_address_of_this_machine_is_within_it(kind):
+    assert limits_on(Path(kind, DEVICE_LOCAL), is_own_address=True) is limits_on(Path(kind, LOOPBACK))
+
+
+def test_a_relay_on_this_machine_leads_out_of_it():
+    assert limits_on(Path(PathKind.RELAY, GSP), is_own_address=True).segment == 1247
+
+
+def world_of_large_segments(endpoint):
+    """Connected within one machine."""
+    world = StreamWorld(EchoDevice(StreamLimits(segment=65_000, receive_window=64, send_window=64)))
+    world.endpoints = {endpoint}
+    world.introduce(PathKind.DIRECT, PathKind.RELAY, private=bytes(6), global_=endpoint)
     world.until(lambda: world.session.path is not None and world.session.path.kind is PathKind.DIRECT)
+    return world
+
+
+def test_large_segments_to_an_address_of_our_own_never_take_another_path():
+    world = world_of_large_segments(DEVICE_GLOBAL)
+    stream = world.session.open_stream(world.now, is_own_address=True)
+    world.until(lambda: world.changes(stream) & OPENED)
+    world.unreachable.add(DEVICE_GLOBAL)
+    stream.write(world.ticks(), bytes(100_000))
+    world.session.wake_streams(world.now)
+    world.until(lambda: world.changes(stream) & ABORTED)
+    assert stream.reason == TOO_LARGE
+
+
+def test_large_segments_survive_a_path_that_comes_back():
+    world = world_of_large_segments(LOOPBACK)
+    world.relay_works = False
+    stream = world.open()
+    world.unreachable.add(LOOPBACK)
+    stream.write(world.ticks(), bytes(100_000))
+    world.session.wake_streams(world.now)
+    world.until(lambda: world.session.state is State.LOST)
+    world.unreachable.clear()
+    world.until(lambda: world.session.state is State.OPEN)
+    assert world.exchange(stream, b"")[:100_000] == bytes(100_000)
+
+
+def test_large_segments_never_leave_this_machine():
+    world = world_of_large_segments(LOOPBACK)
     stream = world.open()
     stream.write(world.ticks(), bytes(100_000))
     world.session.wake_streams(world.now)

@@ -36,6 +36,11 @@ def _interface_broadcasts() -> list[str]:
     return [host for host in hosts if host != "0.0.0.0"]
 
 
+def is_own_address(endpoint: bytes) -> bool:
+    """Whether the address of `endpoint` is this machine's."""
+    return local_host_towards(endpoint) == wire.address(endpoint)[0]
+
+
 def local_host_towards(endpoint: bytes) -> str | None:
     """Our own address on the way to `endpoint`, or None without a route; nothing is sent."""
     try:

@@ -200,9 +200,10 @@ class Session:
         """Give a request up; there will be no event for it. Harmless when it is over."""
         self._requests.cancel(request_id)
 
-    def open_stream(self, now_ms: int) -> Stream:
+    def open_stream(self, now_ms: int, is_own_address: bool = False) -> Stream:
         """Open a stream; what happens to it comes as StreamChanged. Raises StateError, FullError.
 
+        `is_own_address`: `path` leads to an address of this machine, so there is no limit to the size of datagrams.
         After whatever is done with it: `wake_streams`.
         """
         if self.state not in (State.OPEN, State.LOST):
@@ -211,7 +212,7 @@ class Session:
 
         if self._intake.streams is None:
             self._intake.streams = SessionStreams(self.opening, self._rng)
-        return self._intake.streams.open(now_ms, self._current())
+        return self._intake.streams.open(now_ms, self._current(), is_own_address)
 
     def wake_streams(self, now_ms: int) -> bool:
         """Something was done with a stream, so there may be packets to send; whether `deadline_ms` moved by it."""

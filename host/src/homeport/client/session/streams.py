@@ -30,14 +30,20 @@ _LAN = StreamLimits(segment=1359, receive_window=512, send_window=512, streams=S
 _THIS_HOST = StreamLimits(segment=60_015, receive_window=64, send_window=64, streams=STREAMS_MAX, burst=16)
 
 
-def limits_on(path: Path) -> StreamLimits:
-    """What a stream proposes that is opened on this path; its segments stay that large for life."""
-    if path.kind is PathKind.LOCAL or path.kind is PathKind.DIRECT:
-        if path.endpoint[0] == _LOOPBACK:
-            return _THIS_HOST
-        if path.kind is PathKind.LOCAL:
-            return _LAN
-    return _REMOTE
+# `Stream.reason` of those that were reset because the connection took another path.
+TOO_LARGE = "the connection took another path, which does not carry segments of the size agreed within one machine"
+
+
+def limits_on(path: Path, is_own_address: bool = False) -> StreamLimits:
+    """What a stream proposes that is opened on this path; its segments stay that large for life.
+
+    `is_own_address`: the path leads to an address of this machine, which only its adapter can know.
+    """
+    if path.is_relayed:
+        return _REMOTE
+    if is_own_address or path.endpoint[0] == _LOOPBACK:
+        return _THIS_HOST
+    return _LAN if path.kind is PathKind.LOCAL else _REMOTE
 
 
 class SessionStreams:
@@ -47,7 +53,7 @@ class SessionStreams:
         self._opening = opening
         self._rng = rng
         self._machine = Streams(rng, _REMOTE, initiator=True)
-        self._large: list[Stream] = []  # whose segments only this machine's own network carries
+        self._large: list[tuple[Stream, Path]] = []  # with segments that only this path of theirs carries
         self._writer = PacketWriter(bytearray(_PACKET_MAX))
         self._now_ms = 0
         self._due_ms: int | None = None
@@ -61,15 +67,15 @@ class SessionStreams:
         times = [time for time in (self._due_ms, timer_ms) if time is not None]
         return min(times, default=None)
 
-    def open(self, now_ms: int, path: Path) -> Stream:
-        """Open a stream with the segments that `path` carries. Raises FullError."""
+    def open(self, now_ms: int, path: Path, is_own_address: bool) -> Stream:
+        """Open a stream with the segments that `path` carries (`limits_on`). Raises FullError."""
         self.wake(now_ms)
-        limits = limits_on(path)
+        limits = limits_on(path, is_own_address)
         self._machine.offer(limits)
         stream = self._machine.open(self._ticks())
         if limits is _THIS_HOST:
-            self._large = [other for other in self._large if other.state < CLOSED]
-            self._large.append(stream)
+            self._large = [one for one in self._large if one[0].state < CLOSED]
+            self._large.append((stream, path))
         return stream
 
     def wake(self, now_ms: int) -> bool:
@@ -111,12 +117,12 @@ class SessionStreams:
         return True
 
     def path_changed(self, now_ms: int, path: Path) -> None:
-        """Packets take another way. Streams with segments that it cannot carry are reset."""
+        """Packets take another way. Streams with segments that it may not carry are reset."""
         self.wake(now_ms)
-        if limits_on(path) is not _THIS_HOST:
-            for stream in self._large:
-                stream.abort(self._ticks())
-            self._large.clear()
+        for stream, own in self._large:
+            if own != path:
+                stream.reset(TOO_LARGE)
+        self._large = [one for one in self._large if one[1] == path]
         self._machine.path_changed(self._ticks())
 
     def fail_all(self) -> None:

@@ -14,10 +14,12 @@ from homeport_core.stream import ABORTED, CLOSED, OPENED
 from homeport_core.streams import Stream
 
 from homeport import wire
+from homeport.client.network.broadcast import is_own_address
 from homeport.client.network.hub import Hub, now_ms
 from homeport.client.session.events import StreamChanged
 from homeport.client.session.session import Session
 from homeport.client.session.states import State
+from homeport.client.session.streams import TOO_LARGE
 from homeport.client.streams.transport import StreamTransport
 from homeport.errors import ConfigError, HomeportError, StateError, StreamError, Timeout
 from homeport.wire import printable
@@ -61,7 +63,8 @@ class DeviceStreams:
         line = command + b"\n"
         if b"\n" in command or len(line) > COMMAND_MAX:
             raise ConfigError(f"a stream's command is one line of at most {COMMAND_MAX - 1} octets")
-        stream = self._session.open_stream(now_ms())
+        path = self._session.path
+        stream = self._session.open_stream(now_ms(), path is not None and is_own_address(path.endpoint))
         opened = self._opening[stream] = asyncio.get_running_loop().create_future()
         self._hub.arm()
         try:
@@ -123,6 +126,8 @@ class DeviceStreams:
     def _why_not_open(self, stream: Stream) -> StreamError:
         if stream.reason == _REFUSED:
             return StreamError("the device has no free stream", "busy", _NEXT_SLOTS)
+        if stream.reason == TOO_LARGE:
+            return StreamError(f"the stream was cut off: {TOO_LARGE}", "reset", "open it again")
         return StreamError("the device does not answer streams", "silent", _NEXT_SILENT)
 
     def _info(self, name: str) -> Any:
