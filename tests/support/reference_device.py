@@ -71,6 +71,8 @@ class ReferenceDevice(Registration, LocalAccess):
     `runs` lists the queries that it ran, `failure` what ended its thread, if anything did.
     """
 
+    receive_max = RECEIVE_MAX
+
     def __init__(self, device_id, key, controller, answer, allow=lambda connection: True, psks=None):
         self.device_id = device_id.encode()
         self.key = key
@@ -146,7 +148,7 @@ class ReferenceDevice(Registration, LocalAccess):
                 self._tick(time.monotonic())
                 for sock in select.select([self._remote, self._local], [], [], 0.02)[0]:
                     try:
-                        data, source = sock.recvfrom(RECEIVE_MAX)
+                        data, source = sock.recvfrom(self.receive_max)
                     except OSError:
                         continue
                     self._datagram(sock, data, source)

@@ -34,6 +34,7 @@ class Connection:
     searches_next: float = 0.0
     search_wanted: bool = False
     peer: tuple | None = None
+    stream_sock: object = None  # where stream packets came last
     is_local: bool = False
     handshake: object = None
     nonce: bytes = b""
