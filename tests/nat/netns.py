@@ -125,6 +125,11 @@ class Node:
         made.bind((address, port))
         return made
 
+    def tcp(self) -> socket.socket:
+        """A TCP socket of this namespace."""
+        with self:
+            return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
     def raw(self) -> socket.socket:
         """A socket that sends whole IPv4 packets, so that the source address is the caller's choice."""
         with self:

@@ -16,6 +16,7 @@ from typing import Any
 
 from homeport.basestation.directory import Directory
 from homeport.basestation.inventory.inventory import Inventory
+from homeport.client.keys import Psk
 from homeport.client.profile import Profile
 from homeport_device.acl import Acl
 from homeport_device.acl_file import AclFile
@@ -65,25 +66,44 @@ class Parts:
         assert self.basestation is not None
         stop(self.basestation)
 
-    def device(self, node: Node, *options: str, system: int = _OWNER, by_name: bool = False) -> "DeviceProcess":
-        """Start the light on Unix MicroPython as one of the registered devices.
+    def device(
+        self,
+        node: Node,
+        *options: str,
+        app: str = "light",
+        system: int = _OWNER,
+        by_name: bool = False,
+        psk: Psk | None = None,
+    ) -> "DeviceProcess":
+        """Start an example on Unix MicroPython as one of the registered devices.
 
-        `system` are its permissions; `by_name` has it look its id up to find the controller.
+        `system` are its permissions; `by_name` has it look its id up to find the controller; `psk` is the owner's
+        end-to-end key.
         """
         device_id, key = next(self._keys)
+        if psk is not None:
+            self.profile.keys.settle(device_id, psk)
         state = self.directory / device_id
         state.mkdir()
         acl = Acl(AclFile(str(state / "acl.bin")), (system, 0x80000000, _OWNER))
         acl.load()
-        acl.add(self.profile.fingerprint, b"me")
+        acl.add(self.profile.fingerprint, b"me", *((psk.key_id, psk.key) if psk is not None else ()))
         controller = () if by_name else ("--controller", f"{SERVER}:{CONTROLLER_PORT}")
-        return DeviceProcess(device_id, key, node, state, (*controller, *options))
+        return DeviceProcess(device_id, key, node, state, app, (*controller, *options))
 
     def homeport(self, node: Node, *arguments: str) -> dict[str, Any]:
         """What a `homeport` command answers there, with the clients' profile."""
-        command = (str(_BIN / "homeport"), "--home", str(self.directory), "--profile", self.profile.name, "--json")
-        answer: dict[str, Any] = json.loads(node.run(*command, *arguments))
+        answer: dict[str, Any] = json.loads(node.run(*self._command(), *arguments))
         return answer
+
+    def start_homeport(self, node: Node, *arguments: str) -> "subprocess.Popen[bytes]":
+        """Start such a command, with its output on a pipe."""
+        return node.start(
+            *self._command(), *arguments, log=self.directory / "homeport.log", stdout=subprocess.PIPE, bufsize=0
+        )
+
+    def _command(self) -> tuple[str, ...]:
+        return (str(_BIN / "homeport"), "--home", str(self.directory), "--profile", self.profile.name, "--json")
 
     def client(self, node: Node, gate: str = f"{SERVER}:{GATE_PORT}", **variables: str) -> "ClientProcess":
         """Start a client, which knows the gate by that address, with `variables` in its environment."""
@@ -91,13 +111,13 @@ class Parts:
 
 
 class DeviceProcess:
-    """The light firmware."""
+    """An example's firmware."""
 
-    def __init__(self, device_id: str, key: bytes, node: Node, state: Path, options: tuple[str, ...]) -> None:
+    def __init__(self, device_id: str, key: bytes, node: Node, state: Path, app: str, options: tuple[str, ...]) -> None:
         self.id = device_id
         self.log = state / "log"
         self.process = node.start(
-            str(_BIN / "micropython"), str(_FIRMWARE / "examples" / "light.py"),
+            str(_BIN / "micropython"), str(_FIRMWARE / "examples" / f"{app}.py"),
             "--id", device_id, "--state", str(state), *options,
             log=self.log,
             env={**os.environ, "MICROPYPATH": f"{_FIRMWARE}:.frozen", "HOMEPORT_DEVICE_KEY": key.hex()},
