@@ -160,17 +160,19 @@ class Machine:
         seq = number if number >= 0 else self._next
         out.put_ack(self.tag, self.initiator_id, self.responder_id, seq, receiver.ack, receiver.free)
         out.sack = receiver.sack()
+        is_repeated = 0 <= number < sender.flight.next
         if number >= 0:
-            is_new = number == sender.flight.next
             segment = sender.sent(now_ms, number)
             out.data = segment.octets()
-            if is_new:
+            if not is_repeated:
                 self.tally.sent(now_ms, segment.n)
+        self._spoke(now_ms)
+        if is_repeated:
+            return  # the reference does not look at what a segment acknowledges that it has read (streams 3.1)
         if receiver.is_fresh:
             self._idle_acks = 0
         self._owes_ack = False
         receiver.told(now_ms)
-        self._spoke(now_ms)
 
     def _put_head(self, out: Outgoing, flags: int) -> None:
         seq, ack = self._final

@@ -99,6 +99,17 @@ class TestReceiving(unittest.TestCase):
         self.assertEqual(end.said(), [Seen("ACK", 30, 12, 19, data=b"answer")])
         self.assertEqual(end.said(50), [])
 
+    def test_a_repetition_is_not_relied_on_to_carry_an_acknowledgment(self):
+        """The reference ignores what a segment says that it has read already (streams 3.1)."""
+        end = device()
+        end.stream.write(end.now_ms, b"answer")
+        end.datagrams()
+        end.now_ms = end.streams.deadline_ms
+        end.streams.timeout(end.now_ms)
+        end.give(packet("ACK", 11, 30, data=b"question"))
+        self.assertEqual(end.said(), [Seen("ACK", 30, 12, 19, data=b"answer"), Seen("ACK", 31, 12, 19)])
+        self.assertEqual(end.said(), [])
+
     def test_a_duplicate_is_answered_and_changes_nothing(self):
         end = device()
         end.give(packet("ACK", 11, 30, data=b"first"))
