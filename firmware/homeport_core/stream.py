@@ -84,6 +84,11 @@ class Stream(Intake):
             self._wants_room = True
         return n
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something was written that has not left yet, not even once."""
+        return self.sender is not None and self.sender.tail > self.sender.flight.next
+
     # Reading
 
     def read(self, n: int = -1) -> bytes:
@@ -217,7 +222,8 @@ class Stream(Intake):
             if self.receiver is not None:
                 self.receiver.discard()
             return
-        self._change(READABLE)
+        if not (self.is_listed and self._changes & READABLE):
+            self._change(READABLE)
 
     def _note_acknowledged(self) -> None:
         sender = self.sender

@@ -3,9 +3,13 @@
 import asyncio
 
 import pytest
+from homeport.client.session.events import StreamChanged
+from homeport.client.session.states import State
 from homeport.client.streams import opener
 from homeport.client.streams.opener import COMMAND_MAX, DeviceStreams, take_answer
 from homeport.errors import ConfigError, StreamError, Timeout
+from homeport_core.stream import OPENED
+from homeport_core.stream_states import ABORTED, ESTABLISHED
 
 
 def reader_with(data, ends=False):
@@ -50,3 +54,71 @@ async def test_a_service_that_says_nothing_is_not_waited_for_for_ever(monkeypatc
 async def test_a_command_is_one_line_of_bounded_size(command):
     with pytest.raises(ConfigError, match="one line"):
         await DeviceStreams("demo", None, None).open(command)
+
+
+class BusyHub:
+    """A hub and a session in one, too busy to send what its stream has."""
+
+    state, path = State.OPEN, None
+
+    def open_stream(self, now_ms, is_own_address=False):
+        return Opened(self)
+
+    def wake_streams(self, now_ms):
+        return False
+
+    def arm(self): ...
+
+    def timeout(self, now_ms): ...
+
+    def flush(self, session): ...
+
+
+class Opened:
+    """That stream."""
+
+    def __init__(self, hub):
+        self.state, self.has_unsent, self.reason = ESTABLISHED, True, "reset by the peer"
+        self.written = b""
+        self.is_released = False
+        hub.stream = self
+
+    def write(self, now_ms, data):
+        self.written += data
+        return len(data)
+
+    def abort(self, now_ms): ...
+
+    def release(self):
+        self.is_released = True
+
+
+async def opening(hub):
+    """An `open` that waits for its command to leave."""
+    streams = DeviceStreams("demo", hub, hub)
+    task = asyncio.create_task(streams.open(b"echo"))
+    await asyncio.sleep(0)
+    streams.changed(StreamChanged(hub.stream, OPENED))
+    while not hub.stream.written:
+        await asyncio.sleep(0)
+    return task
+
+
+async def test_nothing_can_be_written_before_the_command_has_left():
+    """The reference takes all of its segment for the command."""
+    hub = BusyHub()
+    task = await opening(hub)
+    await asyncio.sleep(0.01)
+    assert not task.done()
+    hub.stream.has_unsent = False
+    await task
+    assert hub.stream.written == b"echo\n"
+
+
+async def test_a_stream_that_ends_before_its_command_has_left_is_an_error():
+    hub = BusyHub()
+    task = await opening(hub)
+    hub.stream.state = ABORTED
+    with pytest.raises(StreamError, match="reset by the peer"):
+        await task
+    assert hub.stream.is_released

@@ -7,10 +7,12 @@ the reference device takes all of that segment for the command.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from homeport_core import ticks
 from homeport_core.stream import ABORTED, CLOSED, OPENED
+from homeport_core.stream_states import CLOSED as STATE_CLOSED
 from homeport_core.streams import Stream
 
 from homeport import wire
@@ -32,7 +34,7 @@ ANSWER_S = 10.0
 # Services that answer their command by a line `+…` or `-…`. A tunnel never does: its first octets are the target's.
 ANSWERING = ("echo", "uart")
 
-_LOST_POLL_S = 0.05
+_POLL_S = 0.05
 _REFUSED = "refused by the peer"  # `Stream.reason` when an RST came instead of SYN|ACK
 
 _NEXT_SERVICE = "see which services the device offers, and whether this user may use them ('homeport acl DEVICE list')"
@@ -69,11 +71,12 @@ class DeviceStreams:
         self._hub.arm()
         try:
             await opened
-            while self._session.state is State.LOST:
-                await asyncio.sleep(_LOST_POLL_S)
+            await self._until(stream, lambda: self._session.state is not State.LOST)
             stream.write(self._ticks(), line)
-            self._session.timeout(now_ms())  # the command leaves before anything that the user writes
+            self._session.timeout(now_ms())
             self._hub.flush(self._session)
+            # The line leaves before the user writes anything: it has a segment of its own.
+            await self._until(stream, lambda: not stream.has_unsent)
         except BaseException:
             stream.abort(self._ticks())
             stream.release()
@@ -114,6 +117,14 @@ class DeviceStreams:
                 opened.set_exception(why)
         for transport in list(self._transports.values()):
             transport.lose(error)
+
+    async def _until(self, stream: Stream, condition: Callable[[], bool]) -> None:
+        """Wait until it is so. Raises StreamError when the stream ends before: nobody else would tell."""
+        while stream.state < STATE_CLOSED:
+            if condition():
+                return
+            await asyncio.sleep(_POLL_S)
+        raise StreamError(f"the stream was cut off: {stream.reason or 'the device closed it'}", "reset")
 
     def _judge(self, stream: Stream, changes: int, opened: asyncio.Future[None]) -> None:
         if opened.done() or self._session.state is State.CLOSED:
