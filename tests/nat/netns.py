@@ -75,14 +75,14 @@ class Node:
             stop(process)
         os.close(self._namespace)
 
-    def run(self, *command: str, text: str = "") -> str:
-        """Standard output of a command run here. Raises NamespaceError with what it had to say."""
+    def run(self, *command: str, text: str = "", code: int = 0) -> str:
+        """Standard output of a command that exits with `code`. Raises NamespaceError with what it had to say."""
         try:
             with self:
                 done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
         except FileNotFoundError as missing:
             raise NamespaceError(f"{command[0]}: command not found; install iproute2 and nftables") from missing
-        if done.returncode != 0:
+        if done.returncode != code:
             raise NamespaceError(f"{self.name}: {' '.join(command)}: {done.stderr.strip()}\n{text}")
         return done.stdout
 

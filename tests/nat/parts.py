@@ -91,9 +91,9 @@ class Parts:
         controller = () if by_name else ("--controller", f"{SERVER}:{CONTROLLER_PORT}")
         return DeviceProcess(device_id, key, node, state, app, (*controller, *options))
 
-    def homeport(self, node: Node, *arguments: str) -> dict[str, Any]:
-        """What a `homeport` command answers there, with the clients' profile."""
-        answer: dict[str, Any] = json.loads(node.run(*self._command(), *arguments))
+    def homeport(self, node: Node, *arguments: str, code: int = 0) -> dict[str, Any]:
+        """What a `homeport` command answers there, with the clients' profile, before it exits with `code`."""
+        answer: dict[str, Any] = json.loads(node.run(*self._command(), *arguments, code=code))
         return answer
 
     def start_homeport(self, node: Node, *arguments: str) -> "subprocess.Popen[bytes]":

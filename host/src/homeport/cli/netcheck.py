@@ -19,6 +19,8 @@ _NATS = {
     NatKind.NONE: "none: the address is public",
     NatKind.CONE: "cone: one public port for all destinations",
     NatKind.SYMMETRIC: "symmetric: another public port for each destination",
+    NatKind.NOT_SYMMETRIC: "not symmetric: a direct path can be found",
+    NatKind.BLOCKED: "blocked: no UDP gets through",
     NatKind.UNKNOWN: "unknown",
 }
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from homeport_core.catalogue import NAT_BLOCKED, NAT_OPEN
 from homeport_core.spec import NAT_SYMMETRIC
 
 from homeport import wire
@@ -20,13 +21,14 @@ from homeport.client.client import Client
 from homeport.client.gate.link import GateLink
 from homeport.client.network.broadcast import local_host_towards
 from homeport.client.network.hub import Hub
-from homeport.client.network.probe import Probe, Probed
+from homeport.client.network.probe import Probe
+from homeport.client.network.surroundings import run_probe
 from homeport.client.profile import Profile
 from homeport.client.session.paths import PathKind
 from homeport.errors import HomeportError
 from homeport.gate_messages import Hello
 
-LIMIT_S = 2.5  # of each step; the steps for basestation and device run at the same time
+LIMIT_S = 2.0  # for all of it: with starting and ending a process, people wait 3 s at the most
 
 T = TypeVar("T")
 
@@ -37,7 +39,13 @@ class NatKind(StrEnum):
     NONE = "none"  # the address is public
     CONE = "cone"  # one mapping for all destinations
     SYMMETRIC = "symmetric"  # another mapping for each destination: no path can be punched to a symmetric peer
+    NOT_SYMMETRIC = "not symmetric"  # which is all that a device finds out
+    BLOCKED = "blocked"  # no UDP gets through
     UNKNOWN = "unknown"
+
+
+# What the NAT type of a device says (specification, core 2.5); ours never send the others.
+_DEVICE_NATS = {NAT_OPEN: NatKind.NONE, NAT_BLOCKED: NatKind.BLOCKED, NAT_SYMMETRIC: NatKind.SYMMETRIC}
 
 
 @dataclass(frozen=True)
@@ -74,10 +82,11 @@ async def check_basestation(profile: Profile) -> FromHere:
     """Ask the basestation over TLS and UDP. Raises ConfigError for a profile that names none."""
     hub, link = Hub(), GateLink(profile)
     hub.open()
+    until_s = _limit()
     try:
-        hello = await _within(link.hello())
-        gate = Way(True, await _within(link.ping()))
-        return dataclasses.replace(await _from_here(hub, hello, gate), proxy=link.proxy)
+        hello = await _by(until_s, link.hello())
+        gate = Way(True, await _by(until_s, link.ping()))
+        return dataclasses.replace(await _from_here(hub, hello, gate, until_s), proxy=link.proxy)
     except (HomeportError, TimeoutError) as error:
         return FromHere(Way(False, None, _why(error)), Way(False, None, "the basestation says where, over TLS"))
     finally:
@@ -90,28 +99,29 @@ async def check_device(profile: Profile, home: Path | None, target: str) -> ToDe
     kinds = tuple(PathKind) if profile.basestation is not None and "@" not in target else (PathKind.LOCAL,)
     found: dict[PathKind, Way] = {}
     nats: list[NatKind] = []
+    until_s = _limit()
 
     async def attempt(client: Client, kind: PathKind) -> None:
         try:
-            device = await _within(client.connect(target, kind.value))
+            device = await _by(until_s, client.connect(target, kind.value))
         except (HomeportError, TimeoutError) as error:
             found[kind] = Way(False, None, _why(error))
             return
         found[kind] = Way(True, device.rtt_ms)
         if device.nat_type is not None:
-            nats.append(_device_nat(device.nat_type))
+            nats.append(_DEVICE_NATS.get(device.nat_type, NatKind.NOT_SYMMETRIC))
 
     async with Client(profile, home) as client:
         await asyncio.gather(*(attempt(client, kind) for kind in kinds))
     return ToDevice(target, nats[0] if nats else NatKind.UNKNOWN, {kind: found[kind] for kind in kinds})
 
 
-async def _from_here(hub: Hub, hello: Hello, gate: Way) -> FromHere:
+async def _from_here(hub: Hub, hello: Hello, gate: Way, until_s: float) -> FromHere:
     host = local_host_towards(hello.gsp)
     private = wire.endpoint((host, hub.port)) if host is not None else None
     also = hello.probe_also or hello.gsp
     (public, round_trip_ms), (elsewhere, _) = await asyncio.gather(
-        _probe(hub, hello, hello.gsp), _probe(hub, hello, also)
+        _probe(hub, hello, hello.gsp, until_s), _probe(hub, hello, also, until_s)
     )
     if public is None:
         return FromHere(gate, Way(False, None, f"no answer from {_text(hello.gsp)}"), _text(private))
@@ -124,27 +134,22 @@ async def _from_here(hub: Hub, hello: Hello, gate: Way) -> FromHere:
     return FromHere(gate, Way(True, round_trip_ms), _text(private), _text(public), nat)
 
 
-async def _probe(hub: Hub, hello: Hello, where: bytes) -> tuple[bytes | None, float | None]:
+async def _probe(hub: Hub, hello: Hello, where: bytes, until_s: float) -> tuple[bytes | None, float | None]:
     """Our endpoint as a port of the basestation sees it, and the round trip."""
     probe = Probe(hello.probe_id, hello.probe_key, where, secrets.token_bytes)
-    answer: asyncio.Future[Probed] = asyncio.get_running_loop().create_future()
     started = time.monotonic()
-    hub.add(probe, answer.set_result)
-    try:
-        with contextlib.suppress(TimeoutError):
-            return (await _within(answer)).endpoint, _since(started)
-    finally:
-        hub.remove(probe)
+    with contextlib.suppress(TimeoutError):
+        return await _by(until_s, run_probe(hub, probe)), _since(started)
     return None, None
 
 
-async def _within(step: Awaitable[T]) -> T:
-    async with asyncio.timeout(LIMIT_S):
+def _limit() -> float:
+    return asyncio.get_running_loop().time() + LIMIT_S
+
+
+async def _by(until_s: float, step: Awaitable[T]) -> T:
+    async with asyncio.timeout_at(until_s):
         return await step
-
-
-def _device_nat(nat_type: int) -> NatKind:
-    return NatKind.SYMMETRIC if nat_type == NAT_SYMMETRIC else NatKind.CONE
 
 
 def _why(error: Exception) -> str:

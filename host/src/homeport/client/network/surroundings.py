@@ -12,6 +12,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
+from homeport_core.catalogue import NAT_OPEN
 from homeport_core.spec import NAT_SYMMETRIC, NAT_UNKNOWN
 
 from homeport import wire
@@ -21,7 +22,6 @@ from homeport.client.network.probe import Probe, Probed
 from homeport.client.session.rendezvous import usable
 from homeport.gate_messages import Hello
 
-_NAT_OPEN = 2
 REUSE_S = 15.0  # NATs keep a mapping for 30 s or more
 # What an answer over UDP may take, in round trips over TCP to the same machine, and at least: a lost datagram is
 # repeated within it.
@@ -106,17 +106,27 @@ class Surroundings:
     async def _answer(self, probe: Probe | None) -> bytes | None:
         if probe is None:
             return None
-        result: asyncio.Future[Probed] = asyncio.get_running_loop().create_future()
-        self._hub.add(probe, result.set_result)
-        try:
-            return (await result).endpoint
-        finally:
-            self._hub.remove(probe)
+        return await run_probe(self._hub, probe)
+
+
+async def run_probe(hub: Hub, probe: Probe) -> bytes | None:
+    """Our endpoint as the probed port sees it, or None when it does not answer."""
+    result: asyncio.Future[Probed] = asyncio.get_running_loop().create_future()
+
+    def settle(probed: Probed) -> None:
+        if not result.done():  # whoever waited may have given up just now
+            result.set_result(probed)
+
+    hub.add(probe, settle)
+    try:
+        return (await result).endpoint
+    finally:
+        hub.remove(probe)
 
 
 def _nat_type(private: bytes | None, public: bytes, seen_elsewhere: bytes | None) -> int:
     if public == private:
-        return _NAT_OPEN
+        return NAT_OPEN
     if seen_elsewhere is not None and seen_elsewhere != public:
         return NAT_SYMMETRIC
     return NAT_UNKNOWN
