@@ -7,10 +7,13 @@ import socket
 import pytest
 from homeport import wire
 from homeport.client.network.broadcast import is_own_address, local_host_towards, search_endpoints
+from homeport.client.network.early import KEPT_MAX, KEPT_MS, Early
 from homeport.client.network.hub import Hub
 from homeport.client.network.outbox import WAITING_MAX
 from homeport.client.session.paths import GATE_ENDPOINT
 from homeport.errors import InternalError, StateError
+from homeport_core.packet import encode
+from homeport_core.spec import PL_EP, PT_U_CONNECT
 
 
 class FakeMachine:
@@ -175,6 +178,40 @@ async def test_what_nobody_wants_is_counted(hub, peer):
     async with asyncio.timeout(5):
         while not hub.drops["unknown"]:
             await asyncio.sleep(0)
+
+
+def rendezvous(sp, seq=0):
+    return encode(PT_U_CONNECT, [(PL_EP, bytes(6))], sp=sp, seq=seq)
+
+
+async def test_a_rendezvous_that_came_before_its_session_is_given_to_it(hub, peer):
+    """A reference device may send no second one: our first packet through the relay ends its search."""
+    discovery = added(hub)
+    for sp in (SP, OTHER):
+        peer.sendto(rendezvous(sp), ("127.0.0.1", hub.port))
+    async with asyncio.timeout(5):
+        while len(discovery.received) < 2:
+            await asyncio.sleep(0)
+    late = added(hub, CP, SP)
+    assert late.received == [(rendezvous(SP), wire.endpoint(peer.getsockname()))]
+    assert late.started_at_ms is not None
+    assert added(hub, CP, SP).received == []
+
+
+def test_early_packets_are_kept_for_a_time_only_and_few_of_them():
+    early = Early()
+    early.keep(0, rendezvous(SP), GATE_ENDPOINT)
+    assert early.take(KEPT_MS + 1, (SP,)) == []
+    for number in range(KEPT_MAX + 1):
+        early.keep(0, rendezvous(SP, number), GATE_ENDPOINT)
+    assert [data for data, _ in early.take(KEPT_MS, (SP,))] == [rendezvous(SP, n) for n in range(1, KEPT_MAX + 1)]
+
+
+@pytest.mark.parametrize("packet", [b"x", rendezvous(SP)[:15], rendezvous(SP) + bytes(64), SP + SP + bytes(12)])
+def test_nothing_but_rendezvous_is_kept(packet):
+    early = Early()
+    early.keep(0, packet, GATE_ENDPOINT)
+    assert early.take(0, (SP,)) == []
 
 
 async def test_new_nsis_of_a_machine_are_followed(hub, peer):

@@ -23,6 +23,7 @@ from functools import lru_cache
 from typing import Any
 
 from homeport import wire
+from homeport.client.network.early import Early
 from homeport.client.network.machine import Addressees, Machine
 from homeport.client.network.outbox import Outbox
 from homeport.errors import InternalError, StateError
@@ -51,6 +52,7 @@ class Hub:
         self._sock: socket.socket | None = None
         self._machines: dict[Machine, Callable[[Any], None]] = {}
         self._addressees = Addressees()
+        self._early = Early()
         self._extra: dict[socket.socket, Machine] = {}
         self._via: dict[tuple[Machine, bytes], socket.socket] = {}  # other ways than our socket, by endpoint
         self._carriers: dict[bytes, Callable[[bytes], None]] = {}
@@ -125,7 +127,10 @@ class Hub:
         """Start a machine; its events go to `on_event` until it is removed."""
         self._machines[machine] = on_event
         self._addressees.follow(machine)
-        self.call(machine, machine.start, now_ms())
+        now = now_ms()
+        self.call(machine, machine.start, now)
+        for data, source in self._early.take(now, machine.nsis):
+            self.call(machine, machine.datagram, now, bytearray(data), source)
 
     def remove(self, machine: Machine) -> None:
         """Forget a machine; harmless when it is not there."""
@@ -210,22 +215,23 @@ class Hub:
             except OSError as error:  # an ICMP error for something we sent
                 self.drops[errno.errorcode.get(error.errno or 0, "error")] += 1
                 continue
-            for machine in self._targets(sock, self._buffer[:8], _endpoint(address)):
+            for machine in self._targets(now, sock, n, _endpoint(address)):
                 self._run(machine, machine.datagram, now, self._buffer[:n], _endpoint(address))
                 touched[machine] = None
         for machine in touched:
             self._step(machine)
         self.arm()
 
-    def _targets(self, sock: socket.socket, head: bytearray, source: bytes) -> list[Machine]:
-        """The machines that get a datagram from `source` that begins with `head`."""
-        machine = self._addressees.find(head, source)
+    def _targets(self, now_ms: int, sock: socket.socket, n: int, source: bytes) -> list[Machine]:
+        """The machines that get the datagram in the buffer's first `n` octets, which came from `source`."""
+        machine = self._addressees.find(self._buffer, source)
         owner = self._extra.get(sock)
         if machine is not None and owner in (None, machine):
             if owner is not None and len(self._via) < _VIA_MAX:
                 self._via.setdefault((machine, source), sock)
             return [machine]
         if machine is None and owner is None:
+            self._early.keep(now_ms, self._buffer[:n], source)
             loose = self._addressees.without_nsis()
             if loose:
                 return loose
