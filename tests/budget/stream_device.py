@@ -1,4 +1,4 @@
-"""A device with the echo stream that also tells how much memory it uses: query 900, for tests/budget."""
+"""A device with echo and tunnels that also tells how much memory it uses: query 900, for tests/budget."""
 
 import gc
 
@@ -14,6 +14,6 @@ def memory(request):
     return gc.mem_alloc(), gc.mem_free()
 
 
-device.tunnel((22,))
+device.tunnel("*")
 device.echo()
 device.run()

@@ -1,7 +1,9 @@
 """What streams cost a device on MicroPython, built for boards: what is configured, at the start, and nothing more."""
 
 import os
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,8 @@ STREAM_LEN = SEGMENT * (2 * WINDOW + 1)
 # What the machine of one open stream and its session may hold beside, in 64-bit objects.
 OPEN_MAX = 6_000
 NOISE_LEN = 2_000
+# What a gateway with four slots of window 4 may need, attached, with a full list of users, all four busy.
+GATEWAY_K = 300
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +73,60 @@ class Running:
         self.client.close()
         self.device.stop()
         assert not [line for line in self.device.lines if "failed" in line or "Traceback" in line]
+
+
+@pytest.fixture
+def target() -> Iterator[int]:
+    """The port of a TCP server that sends back what it gets."""
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            while octets := connection.recv(20_000):
+                connection.sendall(octets)
+
+    def accept() -> None:
+        while True:
+            try:
+                threading.Thread(target=serve, args=(server.accept()[0],), daemon=True).start()
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=accept, daemon=True).start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def through_tunnels(client: StreamClient, port: int, tunnels: int, octets: int) -> None:
+    """As many at once; each gets all its octets back."""
+    line = b"tunnel host=127.0.0.1 port=%d\n" % port
+    streams = [client.open(line) for _ in range(tunnels)]
+    data = os.urandom(octets)
+    sent = [0] * tunnels
+    got = [bytearray() for _ in streams]
+
+    def complete() -> bool:
+        for i, stream in enumerate(streams):
+            sent[i] += stream.write(now_ms(), memoryview(data)[sent[i] : sent[i] + 20_000])
+            got[i] += stream.read()
+        return all(len(part) == octets for part in got)
+
+    client.until(complete)
+    assert all(part == data for part in got)
+    for stream in streams:
+        stream.close(now_ms())
+    client.until(lambda: all(stream.at_eof and stream.state in (CLOSED, TIME_WAIT) for stream in streams))
+    for stream in streams:
+        stream.release()
+
+
+def test_a_gateway_with_busy_tunnels_lives_within_the_ceiling(
+    tree: Path, tmp_path: Path, basestation: Basestation, target: int
+) -> None:
+    running = Running(tree, tmp_path, basestation, GATEWAY_K)
+    for _ in range(3):
+        through_tunnels(running.client, target, 4, 50_000)
+    running.end()
 
 
 def test_memory_for_streams_is_taken_at_the_start_as_configured(
