@@ -3,7 +3,10 @@
 import pytest
 from homeport.client.session.paths import PathKind
 from homeport.client.session.states import State
+from homeport_core.spec import ENDPOINT_ZERO, IPX_CP_ASYNC
+from homeport_device.rendezvous import Rendezvous
 from nat_links import CLIENT_PUBLIC, DEVICE_PUBLIC, NatWorld, SimNat
+from session_world import CLIENT, GSP, NSI
 
 DIRECT, RELAY = PathKind.DIRECT, PathKind.RELAY
 QUERY_COUNT = 2
@@ -54,6 +57,56 @@ def test_a_symmetric_device_and_a_client_whose_nat_filters_ports_meet_by_chance_
     """1000 guessed ports against 250 of 64,512: 98 of 100 meet within 5 s."""
     found = [opened(device_symmetric=True, seed=seed).session.path.kind for seed in range(12)]
     assert found.count(DIRECT) >= 10
+
+
+class Waiting:
+    """In place of a session that is not there yet: what came is `early`."""
+
+    deadline_ms = None
+
+    def __init__(self):
+        self.early = []
+
+    def datagram(self, now_ms, data, source):
+        self.early.append((data, source))
+
+    def datagrams(self):
+        return []
+
+    def next_event(self):
+        return None
+
+
+def opened_with_reference(monkeypatch, client, device, **symmetric):
+    """With a device that ends its search at the first DATA, and began it before the client had its introduction."""
+    monkeypatch.setattr(Rendezvous, "hurry", lambda search, now_ms: search.end())
+    world = world_between(client=client, device=device, **symmetric)
+    public = world.client_nat.out(world.now, CLIENT, GSP)
+    flags = IPX_CP_ASYNC | world.client_nat.nat_type
+    assert world.bench.introduce(flags=flags, private=ENDPOINT_ZERO, global_=public, nsi=NSI) == 1
+    waiting = world.session = Waiting()
+    world.run(50)
+    world.introduce(DIRECT, RELAY, private=ENDPOINT_ZERO, global_=world.device_seen_as, nat=world.device_nat.nat_type)
+    for data, source in waiting.early:
+        world.inject(data, source)
+    world.until_open()
+    world.run(6_000)
+    return world
+
+
+@pytest.mark.parametrize("device", FILTERS)
+@pytest.mark.parametrize("client", FILTERS)
+def test_one_question_of_a_reference_device_is_enough_where_nats_keep_ports(monkeypatch, client, device):
+    world = opened_with_reference(monkeypatch, client, device)
+    assert world.paths == [RELAY, DIRECT]
+    count(world)
+
+
+@pytest.mark.parametrize("device", FILTERS)
+def test_a_symmetric_reference_device_is_met_by_the_question_that_came_early(monkeypatch, device):
+    world = opened_with_reference(monkeypatch, "anyone", device, device_symmetric=True)
+    assert world.paths == [RELAY, DIRECT]
+    count(world)
 
 
 def test_two_symmetric_ends_are_relayed():
