@@ -78,9 +78,11 @@ class Waiting:
 
 
 def opened_with_reference(monkeypatch, client, device, **symmetric):
-    """With a device that ends its search at the first DATA, and began it before the client had its introduction."""
+    """With a device that ends its search at the first DATA, began it before the client had its introduction, and has no
+    other sockets (a feature that is off by default)."""
     monkeypatch.setattr(Rendezvous, "hurry", lambda search, now_ms: search.end())
     world = world_between(client=client, device=device, **symmetric)
+    world.bench.stack.config.many_sockets = False
     public = world.client_nat.out(world.now, CLIENT, GSP)
     flags = IPX_CP_ASYNC | world.client_nat.nat_type
     assert world.bench.introduce(flags=flags, private=ENDPOINT_ZERO, global_=public, nsi=NSI) == 1
