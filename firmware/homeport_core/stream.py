@@ -143,7 +143,7 @@ class Stream(Intake):
         receiver = self.receiver
         if not n:
             return
-        if receiver is None or n > len(receiver.peek()):
+        if receiver is None or n > receiver.next_len:
             raise StateError("stream: more consumed than was there", n)
         self.tally.reads += 1
         receiver.consume(n)

@@ -240,6 +240,8 @@ class Flight:
 
     def lost(self) -> int:
         """The number to send again first, or -1."""
+        if not self._lost_again and not self._lost:
+            return -1
         number = self._first_of(self._lost_again)
         return number if number >= 0 else self._first_of(self._lost)
 

@@ -38,39 +38,37 @@ class Intake(Machine):
             return False
         return self.state == SYN_SENT or window.flags in (SYN, SYN_ACK) or self.responder_id == window.responder
 
-    def take(self, now_ms: int, window: Window, ranges: list[int], buf: bytes | bytearray, off: int, n: int) -> int:
-        """One packet of this incarnation, `buf[off:off + n]` its plaintext; returns NEWS, OLD or IGNORED."""
+    def take(self, now_ms: int, window: Window) -> int:
+        """One packet of this incarnation; returns NEWS, OLD or IGNORED."""
         self.tally.packets_received += 1
-        flags = window.flags
-        state = self.state
-        if state >= CLOSED:
-            return self._take_late(flags)
-        if flags & RST:
+        if self.state >= CLOSED:
+            return self._take_late(window.flags)
+        if window.flags & RST:
             return self._take_reset()
-        if state == SYN_SENT:
+        if self.state == SYN_SENT:
             return self._take_answer(now_ms, window)
-        if flags == SYN:
-            self._handshake.owes_call = state == SYN_RCVD
+        if window.flags == SYN:
+            self._handshake.owes_call = self.state == SYN_RCVD
             self._wake()
             return OLD
         sender = self.sender
         receiver = self.receiver
         if sender is None or receiver is None:
-            self._owes_ack = flags == FIN_ACK
+            self._owes_ack = window.flags == FIN_ACK
             self._wake()
             return OLD
-        if flags == SYN_ACK and state != SYN_RCVD:
+        if window.flags == SYN_ACK and self.state != SYN_RCVD:
             return self._take_answer_again(now_ms, sender, receiver)
-        if state == SYN_RCVD:
+        if self.state == SYN_RCVD:
             if window.ack != FIRST_RESPONDER or distance(window.seq, receiver.base):
                 return IGNORED
-            if flags == FIN_ACK:
+            if window.flags == FIN_ACK:
                 self._enter(FIN_TAKEN)
                 return NEWS
             self._establish(now_ms, sender)
-            self._take_data(now_ms, sender, receiver, window, ranges, buf, off, n)
+            self._take_data(now_ms, sender, receiver, window)
             return NEWS
-        return self._take_data(now_ms, sender, receiver, window, ranges, buf, off, n)
+        return self._take_data(now_ms, sender, receiver, window)
 
     def _take_late(self, flags: int) -> int:
         """The stream is over, and its user has not released it yet (streams 2.6).
@@ -124,46 +122,44 @@ class Intake(Machine):
         self._wake()
         return OLD
 
-    def _take_data(
-        self,
-        now_ms: int,
-        sender: Sender,
-        receiver: Receiver,
-        window: Window,
-        ranges: list[int],
-        buf: bytes | bytearray,
-        off: int,
-        n: int,
-    ) -> int:
-        closing = self._closing
-        was_said = self.state == TIME_WAIT
-        ack = window.ack
-        ends = closing.is_sent and ack == sender.flight.next + 1
-        is_news = sender.take(now_ms, ack - 1 if ends else ack, window.size, ranges)
+    def _take_data(self, now_ms: int, sender: Sender, receiver: Receiver, window: Window) -> int:
+        self._closing.hear(window, sender)
+        is_news = sender.take(now_ms, window)
         if is_news:
             self._note_acknowledged()
         if window.flags == FIN_ACK:
             is_news = receiver.take_fin(window.seq) or is_news
-        elif n:
-            ready = receiver.ready
-            if receiver.take(now_ms, window.seq, buf, off, n) == STORED:
-                is_news = True
-                self.tally.received(now_ms, n)
-                if receiver.ready != ready:
-                    self._note_readable()
-            else:
-                self.tally.repeated += 1
-        if receiver.is_complete and self.state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2):
-            self._enter(FIN_TAKEN)
-        if ends and not closing.is_acked:
-            is_news = True
-            closing.acknowledged()
-            self._enter(FIN_ACKED)
-        if self.state == TIME_WAIT and not was_said:
-            self._timer_ms = ticks.add(now_ms, max(_TIME_WAIT_MS, 2 * sender.flight.round_trip.timeout_ms))
+        elif window.n:
+            is_news = self._take_segment(now_ms, receiver, window) or is_news
+        if receiver.is_complete or self._closing.is_heard:
+            is_news = self._take_end(now_ms, sender, receiver) or is_news
         self._wake()
         if not is_news:
             return OLD
         if self.is_released and self.state < TIME_WAIT:
             self._timer_ms = ticks.add(now_ms, LINGER_MS)
         return NEWS
+
+    def _take_segment(self, now_ms: int, receiver: Receiver, window: Window) -> bool:
+        """Data; whether it is news."""
+        ready = receiver.ready
+        if receiver.take(now_ms, window) != STORED:
+            self.tally.repeated += 1
+            return False
+        self.tally.received(now_ms, window.n)
+        if receiver.ready != ready:
+            self._note_readable()
+        return True
+
+    def _take_end(self, now_ms: int, sender: Sender, receiver: Receiver) -> bool:
+        """All that the peer had to say is here, or it has our FIN; whether the latter is news."""
+        was_said = self.state == TIME_WAIT
+        if receiver.is_complete and self.state in (ESTABLISHED, FIN_WAIT_1, FIN_WAIT_2):
+            self._enter(FIN_TAKEN)
+        is_news = self._closing.is_heard and not self._closing.is_acked
+        if is_news:
+            self._closing.acknowledged()
+            self._enter(FIN_ACKED)
+        if self.state == TIME_WAIT and not was_said:
+            self._timer_ms = ticks.add(now_ms, max(_TIME_WAIT_MS, 2 * sender.flight.round_trip.timeout_ms))
+        return is_news

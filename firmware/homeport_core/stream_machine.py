@@ -126,7 +126,7 @@ class Machine:
             return self._poll_grave(out)
         if self.is_released and self._timer_ms < 0:
             self._timer_ms = ticks.add(now_ms, LINGER_MS)
-        if handshake.greets(sender.tail > sender.flight.next):
+        if handshake.is_initiator and handshake.greets(sender.tail > sender.flight.next):
             first = sender.flight.first
             out.put_ack(self.tag, self.initiator_id, self.responder_id, first, receiver.base, receiver.free)
             self._spoke(now_ms)

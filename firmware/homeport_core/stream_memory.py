@@ -6,6 +6,7 @@ an accepted stream has its memory, and nothing grows or falls apart while it run
 
 from homeport_core.compat import const
 from homeport_core.stream_limits import StreamLimits
+from homeport_core.stream_wire import Window
 
 # Marks of a segment to send
 UNSENT = const(0)
@@ -13,6 +14,8 @@ IN_FLIGHT = const(1)
 LOST = const(2)  # to be sent again
 SACKED = const(3)  # arrived, but not acknowledged in order
 DONE = const(4)  # acknowledged
+
+_NOTHING = memoryview(b"")
 
 
 class Segment:
@@ -43,7 +46,7 @@ class Memory:
         window = limits.receive_window
         self._fixed = limits.fixed
         self.lens = [-1] * window
-        self.received: list[bytes | bytearray | memoryview] = [b""] * window
+        self.received = [_NOTHING] * window
         # One more than the window: the last acknowledged segment is kept, to probe with.
         self.sent: list[Segment | None] = [None] * (limits.send_window + 1)
         if limits.fixed:
@@ -65,20 +68,24 @@ class Memory:
             if segment is not None:
                 segment.n = segment.mark = segment.tries = 0
 
-    def keep(self, i: int, buf: bytes | bytearray, off: int, n: int) -> None:
-        """Copy a received segment into slot `i`."""
+    def keep(self, i: int, segment: Window) -> bool:
+        """Copy a received segment into slot `i`; False when that holds one already."""
+        if self.lens[i] >= 0:
+            return False
+        off = segment.off
+        n = segment.n
         if self._fixed:
-            slot = self.received[i]
-            slot[:n] = memoryview(buf)[off : off + n]  # type: ignore[index]
+            self.received[i][:n] = memoryview(segment.buf)[off : off + n]
         else:
-            self.received[i] = buf[off : off + n]
+            self.received[i] = memoryview(segment.buf[off : off + n])
         self.lens[i] = n
+        return True
 
     def drop(self, i: int) -> None:
         """Empty slot `i`."""
         self.lens[i] = -1
         if not self._fixed:
-            self.received[i] = b""
+            self.received[i] = _NOTHING
 
     def fill(self, i: int, data: memoryview, is_new: bool) -> Segment:
         """Put octets to send into ring place `i`: at its start, or behind what it has."""

@@ -6,7 +6,7 @@ Numbers in here count from the peer's first data segment, whose number on the wi
 from homeport_core import ticks
 from homeport_core.compat import const
 from homeport_core.stream_memory import Memory
-from homeport_core.stream_wire import RANGE_LEN, RANGES_MAX, SACK_MAX, distance, write_range
+from homeport_core.stream_wire import RANGE_LEN, RANGES_MAX, SACK_MAX, Window, distance, write_range
 
 # What became of a segment.
 STORED = const(0)
@@ -85,33 +85,28 @@ class Receiver:
 
     # What arrives
 
-    def take(self, now_ms: int, seq: int, buf: bytes | bytearray, off: int, n: int) -> int:
+    def take(self, now_ms: int, segment: Window) -> int:
         """A data segment; returns STORED, REPEATED or OUTSIDE."""
-        number = distance(seq, self.base)
+        number = distance(segment.seq, self.base)
         top = self._top
         if number < top:
             if number < top - self._window - 1:
                 return OUTSIDE
             self.wants_ack = True
             return REPEATED
-        window = self._window
-        if number >= self._read + window or n > self._segment or number > _NUMBERS_MAX:
+        edge = self._read + self._window
+        if number >= edge or segment.n > self._segment or number > _NUMBERS_MAX or 0 <= self._fin <= number:
             return OUTSIDE
-        if 0 <= self._fin <= number:
-            return OUTSIDE
-        slot = number % window
-        if self._memory.lens[slot] >= 0:
+        if not self._memory.keep(number % self._window, segment):
             self.wants_ack = True
             return REPEATED
-        self._memory.keep(slot, buf, off, n)
         self.is_fresh = True
         self._repeat_at_ms = -1  # the peer knows of the window
         self._pending += 1
         if number == top and not self._runs:
             self._top = top + 1
-            self.ready += n
-            free = self._read + window - top - 1
-            if self._pending >= 2 or top < _EAGER or free * 4 < window:
+            self.ready += segment.n
+            if self._pending >= 2 or top < _EAGER or (edge - top - 1) * 4 < self._window:
                 self.wants_ack = True
             elif self._ack_at_ms < 0:
                 self._ack_at_ms = ticks.add(now_ms, _ACK_DELAY_MS)
@@ -263,7 +258,12 @@ class Receiver:
         if self._read == self._top:
             return memoryview(b"")
         slot = self._read % self._window
-        return memoryview(self._memory.received[slot])[self._offset : self._memory.lens[slot]]
+        return self._memory.received[slot][self._offset : self._memory.lens[slot]]
+
+    @property
+    def next_len(self) -> int:
+        """How many octets `peek` shows."""
+        return self._memory.lens[self._read % self._window] - self._offset if self._read < self._top else 0
 
     def consume(self, n: int) -> None:
         """Take `n` octets, of the next segment only."""

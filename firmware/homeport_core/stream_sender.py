@@ -7,6 +7,7 @@ from homeport_core.stream_flight import Flight
 from homeport_core.stream_memory import Memory, Segment
 from homeport_core.stream_rate import Pacer
 from homeport_core.stream_tally import Tally
+from homeport_core.stream_wire import Window
 
 _NUMBERS_MAX = const(0x7FFF0000)  # the reference cannot pass 2**32; we stop well before 2**31 (streams 2.3)
 _SMALL_MAX = const(4)  # segments with room left that may be on the way at once
@@ -112,23 +113,24 @@ class Sender:
 
     # What the peer says
 
-    def take(self, now_ms: int, ack: int, window: int, ranges: list[int]) -> bool:
-        """Work in an acknowledgment, an advertised window (-1: none) and SACK ranges; whether any of it was news.
+    def take(self, now_ms: int, window: Window) -> bool:
+        """Work in an acknowledgment, an advertised window and SACK ranges; whether any of it was news.
 
         What cannot be true, as a number never sent, is passed over.
         """
         flight = self.flight
+        ack = window.ack
         if ack > flight.next or ack < flight.first:
             return False
         news = False
-        if window >= 0 and ack + window > self.edge:
-            self.edge = ack + window
+        if window.size >= 0 and ack + window.size > self.edge:
+            self.edge = ack + window.size
             self._probe_at_ms = -1
             self._probes = 0
             news = True
-        if ack < flight.una or (ack == flight.una and not ranges):
+        if ack < flight.una or (ack == flight.una and not window.ranges):
             return news
-        if flight.acknowledged(now_ms, ack, ranges):
+        if flight.acknowledged(now_ms, ack, window.ranges):
             self.pacer.adapt(flight.congestion.window, flight.round_trip)
             self._heard_at_ms = now_ms
             self._has_tail_probe = self._owes_tail_probe = False

@@ -9,13 +9,14 @@ _SECOND_MS = const(1000)
 
 
 class Strangers:
-    """Those who get an RST; `unanswered` counts those who get none because there are too many."""
+    """Those who get an RST. `waiting` are the answers that are to leave; `unanswered` counts those who get none because
+    there are too many."""
 
-    __slots__ = ("_answered", "_second_ms", "_waiting", "unanswered")
+    __slots__ = ("_answered", "_second_ms", "unanswered", "waiting")
 
     def __init__(self) -> None:
         self.unanswered = 0
-        self._waiting: list[tuple[int, int, int, int, int]] = []
+        self.waiting: list[tuple[int, int, int, int, int]] = []
         self._answered = 0
         self._second_ms = -1
 
@@ -33,16 +34,16 @@ class Strangers:
     def turn_away(self, now_ms: int, tag: int, window: Window, responder_id: int) -> None:
         """Answer with an RST; but not an RST, and not a SYN|ACK, whose sender would lose a slot by it (streams 2.3)."""
         if not window.flags & RST and window.flags != SYN_ACK and self.may_answer(now_ms):
-            self._waiting.append((tag, window.initiator, responder_id, window.ack, window.seq + 1))
+            self.waiting.append((tag, window.initiator, responder_id, window.ack, window.seq + 1))
 
     def poll(self, out: Outgoing) -> bool:
         """Prepare the next RST; False when there is none."""
-        if not self._waiting:
+        if not self.waiting:
             return False
-        tag, initiator_id, responder_id, seq, ack = self._waiting.pop(0)
+        tag, initiator_id, responder_id, seq, ack = self.waiting.pop(0)
         out.put_head(RST, tag, initiator_id, responder_id, seq, ack)
         return True
 
     def forget(self) -> None:
         """Answer nobody."""
-        self._waiting.clear()
+        self.waiting.clear()

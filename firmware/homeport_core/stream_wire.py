@@ -44,8 +44,9 @@ def distance(later: int, earlier: int) -> int:
 
 
 class Window:
-    """One decoded WINDOW; reused from packet to packet.
+    """One decoded WINDOW and what came with it; reused from packet to packet.
 
+    `tag` is the packet's, `ranges` the start, end, start, end … of its SACK, `buf[off:off + n]` its plaintext.
     `size`, the advertised window in segments, is -1 unless the flags are exactly ACK. The members from `options`
     on are valid after a SYN or SYN|ACK and are the sender's view: its largest segments in octets, its windows in
     segments, its retransmission limit and first timeout.
@@ -53,15 +54,20 @@ class Window:
 
     __slots__ = (
         "ack",
+        "buf",
         "flags",
         "initiator",
+        "n",
+        "off",
         "options",
+        "ranges",
         "receive_len",
         "receive_window",
         "responder",
         "retries",
         "seq",
         "size",
+        "tag",
         "timeout_ms",
         "transmit_len",
         "transmit_window",
@@ -73,6 +79,9 @@ class Window:
         self.size = -1
         self.options = self.receive_len = self.receive_window = 0
         self.transmit_len = self.transmit_window = self.retries = self.timeout_ms = 0
+        self.ranges: list[int] = []
+        self.buf: bytes | bytearray = b""
+        self.tag = self.off = self.n = 0
 
     def read(self, buf: bytes | bytearray, off: int, n: int) -> bool:
         """Take the payload data `buf[off:off + n]`; False when it is too short or its flags mean nothing."""

@@ -6,7 +6,7 @@ from homeport_core.errors import FullError, StateError
 from homeport_core.packet import Packet
 from homeport_core.payloads import u16
 from homeport_core.replay import MacCache
-from homeport_core.spec import PL_SACK, PL_WINDOW, SUITE_AES
+from homeport_core.spec import PL_SACK, PL_WINDOW, SUITE_AES, TLV_LEN
 from homeport_core.stream import Stream
 from homeport_core.stream_limits import StreamLimits
 from homeport_core.stream_memory import FixedPool, GrowingPool
@@ -73,7 +73,6 @@ class Streams(Outgoing):
         self._syns = MacCache(_SYNS_KEPT)  # MACs of the SYNs that were accepted
         self.strangers = Strangers()
         self._seen = Window()
-        self._ranges: list[int] = []
 
     @property
     def reliable(self) -> bool:
@@ -110,18 +109,35 @@ class Streams(Outgoing):
         Returns NEWS, OLD or IGNORED of `stream_wire`. Never raises for what is in the packet.
         """
         window = self._seen
-        buf = packet.buf
-        tag = packet.tag
-        at = packet.find(PL_WINDOW)
-        if at < 0 or tag is None or not window.read(buf, at, packet.found_len):
+        if not self._read(packet, window):
             self.counters[MALFORMED] += 1
             return IGNORED
-        ranges = self._ranges
-        ranges.clear()
-        if window.flags == ACK:
+        window.off = off
+        window.n = n
+        stream = self._streams.get(window.tag)
+        if stream is not None and window.flags == ACK and stream.state < CLOSED and stream.is_meant(window):
+            return stream.take(now_ms, window)
+        return self._take_other(now_ms, packet)
+
+    def _read(self, packet: Packet, window: Window) -> bool:
+        """Read tag, WINDOW, and SACK where there can be one; False without a tag or a sound WINDOW."""
+        at = packet.find(PL_WINDOW)
+        if packet.tag is None or at < 0 or not window.read(packet.buf, at, packet.found_len):
+            return False
+        window.tag = packet.tag
+        window.buf = packet.buf
+        window.ranges.clear()
+        # In most packets CRYPTO, which is the last, follows WINDOW at once.
+        if window.flags == ACK and packet.crypto_off != at + packet.found_len + TLV_LEN:
             at = packet.find(PL_SACK)
-            if at >= 0 and not read_sack(buf, at, packet.found_len, ranges):
+            if at >= 0 and not read_sack(packet.buf, at, packet.found_len, window.ranges):
                 self.counters[MALFORMED] += 1
+        return True
+
+    def _take_other(self, now_ms: int, packet: Packet) -> int:
+        """What opens, answers, ends or resets a stream, or is of none that is open."""
+        window = self._seen
+        tag = window.tag
         stream = self._streams.get(tag)
         if window.flags == SYN and (stream is None or stream.initiator_id != window.initiator):
             return self._take_syn(now_ms, packet, tag, window, stream)
@@ -132,11 +148,11 @@ class Streams(Outgoing):
             return IGNORED
         if stream.state >= CLOSED and not self.strangers.may_answer(now_ms):
             return IGNORED
-        return stream.take(now_ms, window, ranges, buf, off, n)
+        return stream.take(now_ms, window)
 
     def poll(self, now_ms: int) -> bool:
         """Prepare the next packet to send in `tag`, `window`, `sack` and `data`; False when there is none now."""
-        if self.strangers.poll(self):
+        if self.strangers.waiting and self.strangers.poll(self):
             return True
         awake = self._awake
         while awake:

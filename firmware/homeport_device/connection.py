@@ -159,8 +159,10 @@ class Connection:
 
     def restart_timer(self, now_ms: int) -> None:
         """The peer is alive."""
-        self.traffic.grow_older(now_ms)
-        self.deadline_ms = ticks.add(now_ms, self.timeout_ms)
+        deadline_ms = ticks.add(now_ms, self.timeout_ms)
+        if deadline_ms != self.deadline_ms:
+            self.traffic.grow_older(now_ms)
+            self.deadline_ms = deadline_ms
 
     def close(self, now_ms: int) -> None:
         """Linger for repeated closes, then go."""

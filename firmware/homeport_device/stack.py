@@ -145,7 +145,8 @@ class Stack:
     def datagram(self, now_ms: int, socket: int, data: bytes, endpoint: bytes) -> None:
         """Work through one datagram from `endpoint` (6 octets). Never raises for what is in it."""
         self._now_ms = now_ms
-        self._follow_switch(now_ms)
+        if self._remote_wanted_now() == self.output.silent:
+            self._follow_switch(now_ms)
         reason = self._receive(now_ms, socket, data, endpoint)
         self.counters[reason] += 1
 
@@ -255,15 +256,20 @@ class Stack:
             if n >= _FIRST_WORD_LEN and is_legacy(data):
                 return self._local.take(now_ms, data, endpoint)
         self._rx[:n] = data
-        try:
-            self._packet.decode_from(self._rx, n)
-        except MalformedError:
+        if not self._decodes(n):
             return MALFORMED
         if self._packet.type == PT_DATA:
             return self._take_data(now_ms, socket, endpoint)
         if socket == LOCAL:
             return self._take_local(now_ms, endpoint)
         return self._take_remote(now_ms, socket, endpoint)
+
+    def _decodes(self, n: int) -> bool:
+        try:
+            self._packet.decode_from(self._rx, n)
+        except MalformedError:
+            return False
+        return True
 
     def _take_remote(self, now_ms: int, socket: object, source: bytes) -> int:
         packet = self._packet
@@ -307,7 +313,7 @@ class Stack:
         return connection.rendezvous.take(now_ms, connection, packet, socket, source)
 
     def _take_data(self, now_ms: int, socket: int, source: bytes) -> int:
-        """DATA: verified, then given to the handler of its tag. The path follows fresh packets only."""
+        """DATA that a connection expects from there."""
         packet = self._packet
         connection = self.connections.find(packet.sp)
         if connection is None:
@@ -317,20 +323,23 @@ class Stack:
         # Local connections stay at the local socket; without keys, an address is all that tells a client.
         if connection.is_local and (socket != LOCAL or not connection.is_psk and source != connection.peer):
             return SOURCE
-        tag = TAG_RPC if packet.tag is None else packet.tag
-        is_stream = self._streams is not None and TAG_STREAM_FIRST <= tag <= TAG_STREAM_LAST
-        try:
-            self._verify(connection, packet)
-            fresh = not is_stream and (connection.seen is None or not connection.seen.seen(packet.mac()))
-            off, n = connection.context.decrypt_in_place(packet)
-        except AuthError:
+        if self._streams is not None and packet.tag is not None and TAG_STREAM_FIRST <= packet.tag <= TAG_STREAM_LAST:
+            return self._take_stream(now_ms, connection, socket, source)
+        return self._take_message(now_ms, connection, socket, source)
+
+    def _take_message(self, now_ms: int, connection: object, socket: int, source: bytes) -> int:
+        """Verified, then given to the handler of its tag. The path follows fresh packets only."""
+        packet = self._packet
+        opened = self._open(connection, packet)
+        if opened is None:
             return AUTH
+        tag = TAG_RPC if packet.tag is None else packet.tag
         if tag != TAG_FRAMING and connection.fallback is not None and socket is connection.fallback.link:
             connection.fallback.used = True
         if connection.is_barred and tag not in (TAG_RPC, TAG_FRAMING):
             return STATE
-        if is_stream:
-            return self._take_stream(now_ms, connection, off, n, socket, source)
+        off, n = opened
+        fresh = connection.seen is None or not connection.seen.seen(packet.mac())
         if fresh:
             if connection.seen is not None:
                 connection.seen.add(packet.mac())
@@ -341,22 +350,40 @@ class Stack:
                 return handler.data(now_ms, connection, packet, off, n, fresh)
         return UNKNOWN
 
-    def _take_stream(self, now_ms: int, connection: object, off: int, n: int, socket: int, source: bytes) -> int:
-        """A stream packet: its handler tells news from repeats, and only news move the peer."""
-        reason = self._streams.data(now_ms, connection, self._packet, off, n)
+    def _take_stream(self, now_ms: int, connection: object, socket: int, source: bytes) -> int:
+        """Verified, then given to the handler of streams, which tells news from repeats: only news move the peer."""
+        packet = self._packet
+        opened = self._open(connection, packet)
+        if opened is None:
+            return AUTH
+        if connection.fallback is not None and socket is connection.fallback.link:
+            connection.fallback.used = True
+        if connection.is_barred:
+            return STATE
+        reason = self._streams.data(now_ms, connection, packet, opened[0], opened[1])
         if reason == TAKEN:
             self._follow_peer(now_ms, connection, socket, source)
-        connection.traffic.count_received(n)
-        self._report_opened(now_ms, connection)
+        connection.traffic.count_received(opened[1])
+        if connection.owes_open_report:
+            self._report_opened(now_ms, connection)
         if not self.holds_streams:
             self._streams.flush(now_ms, connection)
         return reason
 
+    def _open(self, connection: object, packet: object) -> tuple | None:
+        """Verify and decrypt; where the plaintext is, or None for a packet that is not the peer's."""
+        try:
+            self._verify(connection, packet)
+            return connection.context.decrypt_in_place(packet)
+        except AuthError:
+            return None
+
     def _follow_peer(self, now_ms: int, connection: object, socket: int, source: bytes) -> None:
-        if self._streams is not None and (source != connection.peer or socket != connection.socket):
-            self._streams.moved(now_ms, connection)
-        connection.socket = socket
-        connection.peer = source
+        if source != connection.peer or socket != connection.socket:
+            if self._streams is not None:
+                self._streams.moved(now_ms, connection)
+            connection.socket = socket
+            connection.peer = source
         if connection.is_on_fallback:
             connection.fallback.choose()
         elif connection.fallback is not None:

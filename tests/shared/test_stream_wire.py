@@ -176,12 +176,19 @@ class TestNegotiation(unittest.TestCase):
         self.assertEqual([seen.flags for seen in end.said()], ["RST"])
 
 
+def segment(number):
+    """An octet that arrived under this number."""
+    window = stream_wire.Window()
+    window.seq, window.buf, window.n = number, b"x", 1
+    return window
+
+
 class TestSack(unittest.TestCase):
     def test_the_table_of_the_reference(self):
         table = VECTORS["tables"]["sack_generation"]
         receiver = Receiver(Memory(StreamLimits(receive_window=42)), 224, 1247, 42)
         for number in table["received"]:
-            receiver.take(0, number, b"x", 0, 1)
+            receiver.take(0, segment(number))
         ranges = []
         sack = bytes(receiver.sack())
         self.assertTrue(stream_wire.read_sack(sack, 0, len(sack), ranges))
@@ -192,7 +199,7 @@ class TestSack(unittest.TestCase):
             with self.subTest(str(order)):
                 receiver = Receiver(Memory(StreamLimits(receive_window=16)), 10, 1247, 16)
                 for number in order:
-                    receiver.take(0, 10 + number, b"x", 0, 1)
+                    receiver.take(0, segment(10 + number))
                 ranges = []
                 sack = bytes(receiver.sack())
                 stream_wire.read_sack(sack, 0, len(sack), ranges)
