@@ -175,7 +175,7 @@ class RenameParameters(ast.NodeTransformer):
     def _function(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda) -> ast.AST:
         inner = [n for part in (node.body if isinstance(node.body, list) else [node.body]) for n in ast.walk(part)]
         used = {n.id for n in inner if isinstance(n, ast.Name)}
-        bound_inside = {n.arg for n in inner if isinstance(n, ast.arg)} | comprehension_targets(inner)
+        bound_inside = set(bound_apart(inner))
         numbers = (f"_{number}" for number in count())
         short = {}
         for argument in node.args.args:
@@ -191,7 +191,14 @@ class RenameParameters(ast.NodeTransformer):
     visit_FunctionDef = visit_AsyncFunctionDef = visit_Lambda = _function
 
 
-def comprehension_targets(nodes: Iterable[ast.AST]) -> set[str]:
-    """Names that a comprehension binds for itself."""
-    targets = [inner for node in nodes if isinstance(node, ast.comprehension) for inner in ast.walk(node.target)]
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+def bound_apart(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """Names that nested functions and comprehensions have for themselves, or that stand elsewhere than in a `Name`."""
+    for node in nodes:
+        if isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, ast.comprehension):
+            yield from (inner.id for inner in ast.walk(node.target) if isinstance(inner, ast.Name))
+        elif isinstance(node, ast.ExceptHandler | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name:
+            yield node.name
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]

@@ -1,9 +1,10 @@
-"""A light that also tells how much memory it uses: query 900, for tests/budget."""
+"""A light that also tells, for tests/budget, how much memory it uses (query 900) and what it has loaded (901)."""
 
 import gc
+import sys
 
 import light
-from homeport_core.rpc import UINT32
+from homeport_core.rpc import RAW, UINT32
 from homeport_device.device import ANYONE
 
 
@@ -11,6 +12,11 @@ from homeport_device.device import ANYONE
 def memory(request):
     gc.collect()
     return gc.mem_alloc(), gc.mem_free()
+
+
+@light.device.query(901, "modules.json", result=(("names", RAW),), allow=ANYONE)
+def modules(request):
+    return " ".join(sorted(name for name in sys.modules if "homeport" in name))
 
 
 light.device.run()

@@ -4,6 +4,7 @@
 what is reached now.
 """
 
+import os
 import random
 import socket
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from homeport_core.spec import (
     PT_U_INVITE,
     PT_U_VERIFY_PSK,
 )
-from scripted_world import Basestation
+from scripted_world import Basestation, Client
 
 # What a device may need, and fences a little above what it does, against growth that nobody notices.
 CEILING_K = 150
@@ -35,6 +36,8 @@ REACHED_K = 142
 IMPORTED_MAX = 92_000
 CONNECTION_MAX = 3_600
 FLOOD = 1500
+MODULES_QUERY = 901
+NEEDED = ["homeport_device", "homeport_device.port", "homeport_firmware", "homeport_port_unix"]
 PACKET_TYPES = (PT_DATA, PT_U_INVITE, PT_U_ATTACH, PT_U_ALIVE, PT_U_CONNECT, PT_U_CONNECT_PSK, PT_U_VERIFY_PSK)
 
 
@@ -110,6 +113,22 @@ def test_a_connection_costs_what_it_did(tree: Path, state: Path, basestation: Ba
     finally:
         device.stop()
     assert (held[4] - held[0]) / 4 < CONNECTION_MAX
+
+
+def test_a_device_that_serves_a_client_has_loaded_only_what_that_needs(
+    tree: Path, state: Path, basestation: Basestation
+) -> None:
+    device = start(tree, 2000, state, basestation)
+    client = Client()
+    try:
+        basestation.attach()
+        use(basestation, rounds=1)
+        basestation.introduce(client, os.urandom(4), (1).to_bytes(16, "big"))
+        names = client.call(MODULES_QUERY)[2:].decode().split()
+    finally:
+        client.close()
+        device.stop()
+    assert names == NEEDED
 
 
 def test_importing_everything_costs_what_it_did(tree: Path) -> None:
