@@ -19,7 +19,18 @@ class Closing:
     """`is_wanted`: our user closed; `is_sent`: the FIN left, `sends` times; `is_heard`: the packet at hand acknowledges
     it; `at_ms`: when `timeout` is due, or -1."""
 
-    __slots__ = ("_edge", "_gate_end_ms", "_is_due", "_probes", "at_ms", "is_acked", "is_heard", "is_sent", "is_wanted", "sends")
+    __slots__ = (
+        "_edge",
+        "_gate_end_ms",
+        "_is_due",
+        "_probes",
+        "at_ms",
+        "is_acked",
+        "is_heard",
+        "is_sent",
+        "is_wanted",
+        "sends",
+    )
 
     def __init__(self) -> None:
         self.is_wanted = self.is_sent = self.is_heard = self.is_acked = False
