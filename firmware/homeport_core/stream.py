@@ -89,6 +89,11 @@ class Stream(Intake):
         """Whether something was written that has not left yet, not even once."""
         return self.sender is not None and self.sender.tail > self.sender.flight.next
 
+    @property
+    def progress(self) -> int:
+        """A number that grows whenever the peer acknowledges something, or has read so much that its window moves."""
+        return 0 if self.sender is None else self.sender.flight.una + self.sender.edge
+
     # Reading
 
     def read(self, n: int = -1) -> bytes:

@@ -220,6 +220,19 @@ async def test_a_peer_that_never_closes_is_cut_off_in_the_end(monkeypatch):
     assert one.stream.aborted
 
 
+async def test_a_peer_that_takes_what_was_written_is_waited_for_as_long_as_it_does(monkeypatch):
+    monkeypatch.setattr(module, "LINGER_S", 0)
+    one = Fixture()
+    one.transport.write(bytes(100))
+    one.transport.close()
+    for _ in range(20):
+        one.stream.progress += 1
+        await asyncio.sleep(0)
+    assert not one.stream.aborted
+    assert await one.loss() is None
+    assert one.stream.aborted
+
+
 async def test_aborting_resets_the_stream(one):
     one.transport.write(b"x")
     one.transport.abort()

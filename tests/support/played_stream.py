@@ -14,6 +14,7 @@ class PlayedStream:
         self.state = ESTABLISHED
         self.peer_closed = self.closed = self.aborted = self.released = False
         self.reason = ""
+        self.progress = 0
 
     def write(self, now_ms, data):
         if self.closed:

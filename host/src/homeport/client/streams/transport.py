@@ -18,7 +18,7 @@ from homeport_core.streams import Stream
 from homeport.client.network.hub import now_ms
 from homeport.errors import StreamError
 
-LINGER_S = 10.0  # what `close` waits for the device to close its direction, before it is cut off
+LINGER_S = 10.0  # what `close` waits for a device that takes nothing and does not close, before it is cut off
 _CHUNK = 256 * 1024
 _HIGH = 256 * 1024
 _LOW = 64 * 1024
@@ -45,6 +45,7 @@ class StreamTransport(asyncio.Transport):
         self._closing = False
         self._over = False
         self._linger: asyncio.TimerHandle | None = None
+        self._progress = -1  # of the stream, when last looked at since `close`
 
     # What asyncio defines
 
@@ -107,13 +108,13 @@ class StreamTransport(asyncio.Transport):
     def close(self) -> None:
         """Close our direction after what was written, and read nothing any more.
 
-        `connection_lost` comes when the device has everything and has closed, too, or after LINGER_S.
+        `connection_lost` comes when the device has everything and has closed, too, or has done neither for LINGER_S.
         """
         if self._closing:
             return
         self._closing = True
         self._outlet.end()
-        self._linger = asyncio.get_running_loop().call_later(LINGER_S, self.abort)
+        self._wait_for_end()
         self._read()
         self._wake()
 
@@ -147,6 +148,15 @@ class StreamTransport(asyncio.Transport):
         self._wake()
         if self._protocol is not None:
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, error)
+
+    def _wait_for_end(self) -> None:
+        """After `close`: cut the stream off, once the device has made no progress for LINGER_S."""
+        progress = self._stream.progress
+        if progress == self._progress:
+            self.abort()
+        else:
+            self._progress = progress
+            self._linger = asyncio.get_running_loop().call_later(LINGER_S, self._wait_for_end)
 
     def _read(self) -> None:
         """Hand on what there is; a protocol that fails at it loses its stream, as everywhere in asyncio."""
