@@ -7,6 +7,17 @@ asyncio TCP proxy between the same source and sink; then to a device on Unix Mic
 sealed and sent, or received and opened, without streams. All of it is encrypted. The local path is the loopback
 interface, whose datagrams may be 60 kB; the direct path takes this machine for another, with segments of 1247 octets.
 
+What the device on MicroPython is measured against, in datagrams of one full segment each:
+
+- "datagrams of the firmware", its own loop, ratio 1: driver, stack and port as in any device, asyncio included, but a
+  counter in place of the streams (`datagram_flow_device`). Up: receive, decode, find the connection, verify, decrypt.
+  Down: write WINDOW, seal, send. Nothing is acknowledged, kept, ordered or read.
+- "barest loop": a script of one socket and one key that knows neither connections nor timers, nor runs asyncio
+  (`datagram_loop_micropython`): what the interpreter and its cryptography leave to anybody.
+
+Rates are octets per second of processor time of the device, or the script, alone: the client's end and other work on
+the machine are no limit to them.
+
 Then on simulated paths, where nothing depends on this machine: goodput against a sender with a fixed window of four.
 """
 

@@ -1,9 +1,10 @@
 """A device for measuring: `source` sends without end, `sink` takes all there is. Runs on both interpreters."""
 
+from homeport_core.compat import MICROPYTHON
 from homeport_device.services import Session
 from homeport_device.stream_device import ANYONE, StreamDevice, load_config
 
-BLOCK = bytes(4096)
+BLOCK = bytes(4096 if MICROPYTHON else 65536)  # what a program of that size would read from its source at once
 
 
 class Service:
