@@ -95,21 +95,20 @@ class AesContext(Context):
         buf[end:n] = self._seal_mac.digest(view[:end])[:_MAC_LEN]
 
     def verify(self, packet: Packet) -> None:
-        off = packet.crypto_off
-        n = packet.n
-        buf = packet.buf
-        end = n - _MAC_LEN
-        body_len = end - off - _CODE_LEN
-        if (
-            off < 0
-            or buf[off] << 8 | buf[off + 1] != SUITE_AES
-            or body_len < _IV_LEN + _BLOCK_LEN
-            or body_len % _BLOCK_LEN
-        ):
+        end = packet.n - _MAC_LEN
+        if not self._has_form(packet, end):
             raise AuthError("not sealed with the AES suite")
-        view = memoryview(buf)
-        if not ct_equal(self._open_mac.digest(view[:end])[:_MAC_LEN], view[end:n]):
+        view = memoryview(packet.buf)
+        if not ct_equal(self._open_mac.digest(view[:end])[:_MAC_LEN], view[end : packet.n]):
             raise AuthError("MAC")
+
+    def _has_form(self, packet: Packet, end: int) -> bool:
+        """Whether it has the suite's code, and whole blocks up to `end`."""
+        off = packet.crypto_off
+        if off < 0 or packet.buf[off] << 8 | packet.buf[off + 1] != SUITE_AES:
+            return False
+        body_len = end - off - _CODE_LEN
+        return body_len >= _IV_LEN + _BLOCK_LEN and body_len % _BLOCK_LEN == 0
 
     def decrypt_in_place(self, packet: Packet) -> tuple[int, int]:
         buf = packet.buf

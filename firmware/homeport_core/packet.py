@@ -65,17 +65,17 @@ class Packet:
             raise MalformedError("length field differs from the datagram", 14)
         flags = buf[11]
         off = _HEADER_LEN
-        co = b""
+        self.co = b""
         if flags & FL_NSI_CO:
             if off + _NSI_CO_LEN > n:
                 raise MalformedError("NSI.co cut off", off)
-            co = bytes(buf[off : off + _NSI_CO_LEN])
+            self.co = bytes(buf[off : off + _NSI_CO_LEN])
             off += _NSI_CO_LEN
-        tag = None
+        self.tag = None
         if flags & FL_TAG:
             if off + 2 > n:
                 raise MalformedError("tag cut off", off)
-            tag = buf[off] << 8 | buf[off + 1]
+            self.tag = buf[off] << 8 | buf[off + 1]
             off += 2
         self.crypto_off, self.overlap = _check_chain(buf, off, n)
         self.buf = buf
@@ -88,8 +88,6 @@ class Packet:
         self.retrans = buf[10]
         self.flags = flags
         self.seq = buf[12] << 8 | buf[13]
-        self.co = co
-        self.tag = tag
         self.first = buf[off] if off < n else 0
 
     def find(self, payload_type: int) -> int:
@@ -147,13 +145,18 @@ def _check_chain(buf: bytes | bytearray, off: int, n: int) -> tuple[int, int]:
             if size < _TLV_LEN + _CRYPTO_CODE_LEN:
                 raise MalformedError("CRYPTO without a suite code", off + 2)
             crypto_off = off + _TLV_LEN
-        elif buf[off] == PL_WINDOW and size == _RST_WINDOW_LEN and not overlap:
-            crypto = off + size - _RST_OVERLAP
-            if buf[crypto] == PL_CRYPTO and crypto + (buf[crypto + 2] << 8 | buf[crypto + 3]) == n:
-                overlap = _RST_OVERLAP
-                size -= _RST_OVERLAP
+        elif size == _RST_WINDOW_LEN and not overlap and _is_broken_rst(buf, off, n):
+            overlap = _RST_OVERLAP
+            size -= _RST_OVERLAP
         off += size
     return crypto_off, overlap
+
+
+def _is_broken_rst(buf: bytes | bytearray, off: int, n: int) -> bool:
+    """Whether the payload of that size at `off` is a WINDOW with the header of CRYPTO, the last payload, inside."""
+    crypto = off + _RST_WINDOW_LEN - _RST_OVERLAP
+    is_last = crypto + (buf[crypto + 2] << 8 | buf[crypto + 3]) == n
+    return buf[off] == PL_WINDOW and buf[crypto] == PL_CRYPTO and is_last
 
 
 class Context:

@@ -147,7 +147,7 @@ class Stack:
         self._now_ms = now_ms
         if self._remote_wanted_now() == self.output.silent:
             self._follow_switch(now_ms)
-        reason = self._receive(now_ms, socket, data, endpoint)
+        reason = self._receive(socket, data, endpoint)
         self.counters[reason] += 1
 
     def drained(self, now_ms: int) -> None:
@@ -244,7 +244,8 @@ class Stack:
 
     # Steps
 
-    def _receive(self, now_ms: int, socket: int, data: bytes, endpoint: bytes) -> int:
+    def _receive(self, socket: int, data: bytes, endpoint: bytes) -> int:
+        now_ms = self._now_ms
         n = len(data)
         if n > len(self._rx) or len(endpoint) != ENDPOINT_LEN:
             return MALFORMED
@@ -259,7 +260,7 @@ class Stack:
         if not self._decodes(n):
             return MALFORMED
         if self._packet.type == PT_DATA:
-            return self._take_data(now_ms, socket, endpoint)
+            return self._take_data(socket, endpoint)
         if socket == LOCAL:
             return self._take_local(now_ms, endpoint)
         return self._take_remote(now_ms, socket, endpoint)
@@ -312,7 +313,7 @@ class Stack:
             return UNKNOWN
         return connection.rendezvous.take(now_ms, connection, packet, socket, source)
 
-    def _take_data(self, now_ms: int, socket: int, source: bytes) -> int:
+    def _take_data(self, socket: int, source: bytes) -> int:
         """DATA that a connection expects from there."""
         packet = self._packet
         connection = self.connections.find(packet.sp)
@@ -324,11 +325,12 @@ class Stack:
         if connection.is_local and (socket != LOCAL or not connection.is_psk and source != connection.peer):
             return SOURCE
         if self._streams is not None and packet.tag is not None and TAG_STREAM_FIRST <= packet.tag <= TAG_STREAM_LAST:
-            return self._take_stream(now_ms, connection, socket, source)
-        return self._take_message(now_ms, connection, socket, source)
+            return self._take_stream(connection, socket, source)
+        return self._take_message(connection, socket, source)
 
-    def _take_message(self, now_ms: int, connection: object, socket: int, source: bytes) -> int:
+    def _take_message(self, connection: object, socket: int, source: bytes) -> int:
         """Verified, then given to the handler of its tag. The path follows fresh packets only."""
+        now_ms = self._now_ms
         packet = self._packet
         opened = self._open(connection, packet)
         if opened is None:
@@ -350,8 +352,9 @@ class Stack:
                 return handler.data(now_ms, connection, packet, off, n, fresh)
         return UNKNOWN
 
-    def _take_stream(self, now_ms: int, connection: object, socket: int, source: bytes) -> int:
+    def _take_stream(self, connection: object, socket: int, source: bytes) -> int:
         """Verified, then given to the handler of streams, which tells news from repeats: only news move the peer."""
+        now_ms = self._now_ms
         packet = self._packet
         opened = self._open(connection, packet)
         if opened is None:
