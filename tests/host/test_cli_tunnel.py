@@ -41,7 +41,21 @@ def test_forwards_have_three_forms(text, target):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "80", "a:b:c:d:e", "x:host:22", "8022:host:0", "8022:host:65536", "-1:h:22", "٣:22"]
+    "text",
+    [
+        "",
+        "80",
+        "a:b:c:d:e",
+        "x:host:22",
+        "8022:host:0",
+        "8022:host:65536",
+        "-1:h:22",
+        "٣:22",
+        "1::22",
+        "1:a host:22",
+        "1:h=x:22",
+        f"1:{'h' * 128}:22",
+    ],
 )
 def test_what_is_no_forward_is_refused_with_what_was_expected(text):
     with pytest.raises(typer.BadParameter, match="PORT:HOST:PORT|expected"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 
 import pytest
 from homeport.client.session.paths import PathKind
@@ -211,6 +212,52 @@ async def test_a_stream_that_is_reset_resets_the_program(world, port):
     stream.transport.changed(ABORTED)
     with pytest.raises(ConnectionResetError):
         await reader.read()
+
+
+async def test_a_stream_that_is_reset_is_told_with_its_reason(world, port):
+    _, _, stream = await world.connection(port)
+    stream.reason = "the peer does not answer"
+    stream.transport.changed(ABORTED)
+    refused = await world.until(Refused)
+    assert refused.local_port == port
+    assert "the peer does not answer" in str(refused.error)
+
+
+async def test_a_target_that_the_device_does_not_reach_or_allow_is_told(world, port):
+    reader, _, stream = await world.connection(port)
+    end(stream)
+    assert await reader.read() == b""
+    refused = await world.until(Refused)
+    assert str(refused.error).startswith("192.168.1.10:22 ended without an octet")
+
+
+async def test_a_program_that_asks_nothing_and_leaves_is_no_failure(world, port):
+    _, writer, stream = await world.connection(port)
+    writer.close()
+    await eventually(lambda: stream.closed)
+    end(stream)
+    finish(stream)
+    await eventually(lambda: world.forwarder.connections == 0)
+    assert not [news for news in world.news if isinstance(news, Refused)]
+
+
+async def test_a_port_that_is_bound_lets_nobody_in_before_it_is_served(world):
+    port = await world.forwarder.bind(TARGET)
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+    await world.forwarder.serve()
+    await world.connection(port)
+
+
+def test_what_to_do_about_a_port_that_needs_privileges_is_said():
+    assert "below 1024" in str(forward._not_listening("127.0.0.1", 80, PermissionError(errno.EACCES, "no")))
+
+
+async def test_a_port_that_is_taken_twice_before_it_is_served_is_a_clear_error(world):
+    port = await world.forwarder.bind(TARGET)
+    await world.forwarder.bind(Target("h", 1, port))
+    with pytest.raises(ConfigError, match=f"127.0.0.1:{port}: Address already in use"):
+        await world.forwarder.serve()
 
 
 async def test_a_slow_device_slows_the_program(world, port):

@@ -11,7 +11,9 @@ from homeport.cli.connecting import TIMEOUT_S, ConnectLimit, Path, PathOption, T
 from homeport.cli.context import settings_of
 from homeport.cli.pipes import read_pipe, write_pipe
 from homeport.client.client import Client
-from homeport.errors import Timeout
+from homeport.client.streams.opener import ANSWERING, NEXT_SERVICE
+from homeport.errors import StreamError, Timeout
+from homeport.wire import printable
 
 _STDIN, _STDOUT = 0, 1
 _CHUNK = 64 * 1024
@@ -28,6 +30,8 @@ def stream(
 
     The end of stdin closes that direction only; the command ends when the device has closed the other, too.
     """
+    if not service.strip():
+        raise typer.BadParameter("a service has a name, such as echo")
     settings = settings_of(ctx)
     profile = settings.open_profile()
 
@@ -39,8 +43,10 @@ def stream(
             except TimeoutError as error:
                 raise Timeout(f"{device[:80]}: no stream within {timeout_s:g} s") from error
             sending = asyncio.create_task(_send(writer))
+            has_answered = service.partition(" ")[0] in ANSWERING
             try:
                 while data := await reader.read(_CHUNK):
+                    has_answered = True
                     await write_pipe(_STDOUT, data)
             except BrokenPipeError:
                 writer.transport.abort()  # nobody reads what we print
@@ -49,6 +55,10 @@ def stream(
                 await asyncio.gather(sending, return_exceptions=True)
             writer.close()
             await writer.wait_closed()
+            if not has_answered:
+                raise StreamError(
+                    f"the stream to {printable(service)!r} ended without an octet", "unknown", NEXT_SERVICE
+                )
 
     asyncio.run(work())
 

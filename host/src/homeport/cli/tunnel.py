@@ -17,16 +17,18 @@ from homeport.cli.tunnel_view import View, open_view
 from homeport.client.client import Client
 from homeport.client.device import Device
 from homeport.client.streams.forward import LOOPBACK, Forwarder, Target
+from homeport.client.streams.opener import tunnel_command
 from homeport.client.streams.standing import Standing
-from homeport.errors import Timeout
+from homeport.errors import ConfigError, Timeout
 from homeport.wire import printable
 
 _REFRESH_S = 0.5
+_TEXT_MAX = 80
 _FORMS = "PORT:HOST:PORT, PORT:PORT for the device itself, or BIND:PORT:HOST:PORT"
 
 Forwards = Annotated[
     list[str],
-    typer.Argument(metavar="FORWARD…", help=f"What to forward: {_FORMS}. Local port 0 takes any free one."),
+    typer.Argument(metavar="FORWARD", help=f"What to forward: {_FORMS}. Local port 0 takes any free one."),
 ]
 
 
@@ -55,21 +57,29 @@ def tunnel(
 
             standing = Standing(connect, view.tell)
             forwarder = Forwarder(standing, view.tell)
-            try:
-                async with asyncio.timeout(timeout_s):
-                    await standing.start()
-            except TimeoutError as error:
-                raise Timeout(f"{device[:80]}: no connection within {timeout_s:g} s") from error
+            is_open = False
             try:
                 for target in targets:
-                    await forwarder.listen(target)
+                    await forwarder.bind(target)  # a mistake is found before anything is sent
+                await _connect(standing, device, timeout_s)
+                is_open = True
+                await forwarder.serve()
                 await _watch(view, standing, forwarder)
             finally:
                 await forwarder.close()
                 await standing.close()
-                view.close(forwarder.traffic)
+                if is_open:
+                    view.close(forwarder.traffic)
 
     asyncio.run(_until_signalled(work()))
+
+
+async def _connect(standing: Standing, device: str, timeout_s: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_s):
+            await standing.start()
+    except TimeoutError as error:
+        raise Timeout(f"{device[:80]}: no connection within {timeout_s:g} s") from error
 
 
 async def _watch(view: View, standing: Standing, forwarder: Forwarder) -> None:
@@ -99,7 +109,12 @@ def parse_forward(text: str) -> Target:
         local_port, port = parts
     else:
         raise typer.BadParameter(f"{printable(text)!r} is not {_FORMS}")
-    return Target(host, _port(text, port, 1), _port(text, local_port, 0), bind)
+    target = Target(host, _port(text, port, 1), _port(text, local_port, 0), bind)
+    try:
+        tunnel_command(target.host, target.port)
+    except ConfigError as error:
+        raise typer.BadParameter(f"{printable(text, _TEXT_MAX)!r}: {error}") from error
+    return target
 
 
 def _port(text: str, port: str, least: int) -> int:

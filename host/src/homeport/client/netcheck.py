@@ -88,7 +88,9 @@ async def check_basestation(profile: Profile) -> FromHere:
         gate = Way(True, await _by(until_s, link.ping()))
         return dataclasses.replace(await _from_here(hub, hello, gate, until_s), proxy=link.proxy)
     except (HomeportError, TimeoutError) as error:
-        return FromHere(Way(False, None, _why(error)), Way(False, None, "the basestation says where, over TLS"))
+        return FromHere(
+            Way(False, None, _why(error)), Way(False, None, "not tried: the basestation says over TLS where to ask")
+        )
     finally:
         await link.close()
         hub.close()

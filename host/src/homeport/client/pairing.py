@@ -16,6 +16,7 @@ from homeport.client.client import Client, parse_target
 from homeport.client.device import Device
 from homeport.client.keys import DeviceKeys, Psk
 from homeport.client.session.refusals import UNKNOWN_QUERY
+from homeport.client.session.rekey import PAIR_AGAIN
 from homeport.errors import NotEndToEnd, NotPaired, RefusedError, StateError
 
 _HAS_KEY = "the device has this client's own key"
@@ -132,5 +133,7 @@ def _keys_of(device: Device) -> DeviceKeys:
     if device.profile is None:
         raise StateError("this device was not made by a client")
     if not device.end_to_end or not device.profile.keys.of(device.id):
-        raise NotEndToEnd(f"{device.id}: the connection does not use an end-to-end key of this profile")
+        raise NotEndToEnd(
+            f"{device.id}: the connection does not use an end-to-end key of this profile", None, PAIR_AGAIN
+        )
     return device.profile.keys

@@ -7,6 +7,7 @@ them connects to the device again (specification, streams 5.8).
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from homeport.client.streams.pump import Pump, Traffic, reset_connection
 from homeport.client.streams.standing import Standing
 from homeport.client.streams.transport import StreamTransport
 from homeport.errors import ConfigError, FullError, HomeportError, StreamError
+from homeport.tcp import reason_of
 
 LOOPBACK = "127.0.0.1"
 CONNECTIONS_MAX = 200  # a session has streams for some more
@@ -37,14 +39,14 @@ class Target:
 class Forwarder:
     """Forwards any number of targets over one standing connection; `tell` gets what happens.
 
-    Use `listen`, and `close` in the end: it cuts off what is open.
+    Use `listen`, or `bind` and later `serve`, and `close` in the end: it cuts off what is open.
     """
 
     def __init__(self, standing: Standing, tell: Callable[[News], None]) -> None:
         self.traffic = Traffic()
         self._standing = standing
         self._tell = tell
-        self._servers: list[asyncio.Server] = []
+        self._servers: dict[asyncio.Server, Listening] = {}
         self._pumps: dict[Pump, asyncio.Task[None] | None] = {}
         self._busy_turn = asyncio.Lock()
 
@@ -55,21 +57,37 @@ class Forwarder:
 
     async def listen(self, target: Target) -> int:
         """Begin to forward; returns the local port. Raises ConfigError for a target or port that cannot be."""
+        port = await self.bind(target)
+        await self.serve()
+        return port
+
+    async def bind(self, target: Target) -> int:
+        """Take the local port, where nobody is let in before `serve`. Raises as `listen`."""
         command = tunnel_command(target.host, target.port)
         loop = asyncio.get_running_loop()
-        bound: list[int] = []
+        bound: list[Listening] = []
 
         def accept() -> asyncio.Protocol:
             return _Accepted(lambda transport: self._accept(transport, command, bound[0]))
 
         try:
-            server = await loop.create_server(accept, target.bind, target.local_port)
+            server = await loop.create_server(accept, target.bind, target.local_port, start_serving=False)
         except (OSError, OverflowError) as error:
-            raise ConfigError(f"cannot listen on {target.bind}:{target.local_port}: {error}") from error
-        bound.append(int(server.sockets[0].getsockname()[1]))
-        self._servers.append(server)
-        self._tell(Listening(target.bind, bound[0], target.host, target.port))
-        return bound[0]
+            raise _not_listening(target.bind, target.local_port, error) from error
+        port = int(server.sockets[0].getsockname()[1])
+        bound.append(Listening(target.bind, port, target.host, target.port))
+        self._servers[server] = bound[0]
+        return port
+
+    async def serve(self) -> None:
+        """Let connections in. Raises ConfigError for a port that was taken meanwhile."""
+        for server, listening in self._servers.items():
+            if not server.is_serving():
+                try:
+                    await server.start_serving()
+                except OSError as error:  # bound twice, which the system allows until somebody listens
+                    raise _not_listening(listening.bind, listening.local_port, error) from error
+                self._tell(listening)
 
     async def close(self) -> None:
         """Stop listening, and cut off what is open."""
@@ -80,16 +98,16 @@ class Forwarder:
             pump.reset()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _accept(self, transport: asyncio.Transport, command: bytes, local_port: int) -> None:
+    def _accept(self, transport: asyncio.Transport, command: bytes, way: Listening) -> None:
         if len(self._pumps) >= CONNECTIONS_MAX:
-            self._tell(Refused(local_port, FullError(f"{CONNECTIONS_MAX} connections are open already")))
+            self._tell(Refused(way.local_port, FullError(f"{CONNECTIONS_MAX} connections are open already")))
             reset_connection(transport)
             return
         transport.pause_reading()
-        pump = Pump(self.traffic, self._done)
+        pump = Pump(self.traffic, self._done, lambda error: self._failed(way, error))
         pump.local.connection_made(transport)
         transport.set_protocol(pump.local)
-        self._pumps[pump] = asyncio.create_task(self._connect(pump, command, local_port))
+        self._pumps[pump] = asyncio.create_task(self._connect(pump, command, way.local_port))
 
     async def _connect(self, pump: Pump, command: bytes, local_port: int) -> None:
         try:
@@ -132,10 +150,24 @@ class Forwarder:
         # The connection turned out to be dead: nothing was sent yet, so the next one will do.
         return await (await self._standing.device()).streams.open(command)
 
+    def _failed(self, way: Listening, error: StreamError | None) -> None:
+        target = f"{way.host}:{way.port}"
+        mute = StreamError(f"{target} ended without an octet: the device cannot connect there, or may not", "refused")
+        self._tell(Refused(way.local_port, error or mute))
+
     def _done(self, pump: Pump) -> None:
         task = self._pumps.pop(pump, None)
         if task is not None:
             task.cancel()
+
+
+def _not_listening(host: str, port: int, error: BaseException) -> ConfigError:
+    """The error for a port that cannot be had, and what to do about it."""
+    advice = {
+        errno.EACCES: "; ports below 1024 take privileges, take a higher one",
+        errno.EADDRINUSE: "; take another one, or 0 for any that is free",
+    }.get(getattr(error, "errno", None) or 0, "")
+    return ConfigError(f"cannot listen on {host}:{port}: {reason_of(error)}{advice}")
 
 
 class _Accepted(asyncio.Protocol):

@@ -51,7 +51,7 @@ class Listening:
 
 @dataclass(frozen=True)
 class Refused:
-    """One TCP connection to `local_port` could not be forwarded."""
+    """One TCP connection to `local_port` could not be forwarded, or was cut off."""
 
     local_port: int
     error: HomeportError

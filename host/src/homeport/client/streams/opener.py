@@ -37,7 +37,7 @@ ANSWERING = ("echo", "uart")
 _POLL_S = 0.05
 _REFUSED = "refused by the peer"  # `Stream.reason` when an RST came instead of SYN|ACK
 
-_NEXT_SERVICE = "see which services the device offers, and whether this user may use them ('homeport acl DEVICE list')"
+NEXT_SERVICE = "see which services the device offers, and whether this user may use them ('homeport acl DEVICE list')"
 _NEXT_SLOTS = "close other tunnels to it, or give the device more streams"
 _NEXT_SILENT = "is its firmware one with streams?"
 
@@ -166,14 +166,14 @@ async def take_answer(reader: asyncio.StreamReader, service: str) -> None:
         async with asyncio.timeout(ANSWER_S):
             line = await reader.readuntil(b"\n")
     except asyncio.IncompleteReadError as error:
-        raise StreamError(f"the device does not offer {printable(service)!r}", "unknown", _NEXT_SERVICE) from error
+        raise StreamError(f"the device does not offer {printable(service)!r}", "unknown", NEXT_SERVICE) from error
     except asyncio.LimitOverrunError as error:
         raise StreamError(f"{printable(service)!r} did not answer by a line", "unknown") from error
     except TimeoutError as error:
         raise Timeout(f"{printable(service)!r} did not answer within {ANSWER_S:g} s") from error
     if not line.startswith(b"+"):
         text = printable(line[1:].strip(), ANSWER_MAX)
-        raise StreamError(f"{printable(service)!r} was refused: {text or 'no reason given'}", "refused", _NEXT_SERVICE)
+        raise StreamError(f"{printable(service)!r} was refused: {text or 'no reason given'}", "refused", NEXT_SERVICE)
 
 
 def tunnel_command(host: str, port: int) -> bytes:

@@ -8,6 +8,7 @@ import struct
 from collections.abc import Callable
 
 from homeport.client.streams.transport import StreamTransport
+from homeport.errors import StreamError
 
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)  # SO_LINGER of no time
 
@@ -24,15 +25,20 @@ class Pump:
     """Between a local TCP connection, given at once, and a stream that may come later (`attach`).
 
     Until then the local end is not read, so that no more than the system's own buffer waits. `done` is called once,
-    when both are gone or on their way.
+    when both are gone or on their way; `failed` when the stream was cut off, or (with None) when the device's end came
+    first and without an octet, which is all that a device says of a target that it does not reach or allow.
     """
 
-    def __init__(self, traffic: Traffic, done: Callable[[Pump], None]) -> None:
+    def __init__(
+        self, traffic: Traffic, done: Callable[[Pump], None], failed: Callable[[StreamError | None], None]
+    ) -> None:
         self.local = _Side(self, self._count_up)
         self.remote = _Side(self, self._count_down)
         self.local.other, self.remote.other = self.remote, self.local
         self._traffic = traffic
         self._done = done
+        self._failed = failed
+        self._is_answered = False
         self._over = False
 
     def attach(self, stream: StreamTransport) -> None:
@@ -57,6 +63,8 @@ class Pump:
 
     def half_closed(self, side: _Side) -> None:
         """`side` sends nothing any more."""
+        if side is self.remote and not self._is_answered and not self.local.ended:
+            self._failed(None)
         other = side.other.transport
         if other is not None:
             other.write_eof()
@@ -68,6 +76,8 @@ class Pump:
     def lost(self, side: _Side, error: Exception | None) -> None:
         """The end `side` is gone."""
         side.transport = None
+        if side is self.remote and isinstance(error, StreamError) and not self._over:
+            self._failed(error)
         if error is not None or not (self.local.ended and self.remote.ended):
             self.reset()
         self._finish()
@@ -82,6 +92,7 @@ class Pump:
 
     def _count_down(self, n: int) -> None:
         self._traffic.down += n
+        self._is_answered = True
 
 
 class _Side(asyncio.Protocol):
