@@ -15,7 +15,8 @@ HELP = """tunnels:
   --uart-device FILE       they may use this serial line
 """
 ALL = "*"
-SETTINGS = {"streams": 16, "connections": 16}
+# A browser keeps six connections open to each host.
+SETTINGS = {"streams": 32, "streams_per_client": 16, "connections": 16}
 
 
 class Allowed:

@@ -11,6 +11,8 @@ from homeport_device.services import Session
 
 # Where one direction of a channel cannot be ended alone, the other is given up when it has been silent for so long.
 _QUIET_MS = const(5000)
+# And for so long, when another stream needs the slot.
+_SPARE_MS = const(500)
 _READS = const(4)
 
 
@@ -41,6 +43,9 @@ class Pipe(Session):
     def timeout(self, now_ms: int) -> None:
         """The channel has been silent since the stream ended."""
         self.hang_up(now_ms)
+
+    def is_spare(self, now_ms: int) -> bool:
+        return self.deadline_ms is not None and ticks.diff(self.deadline_ms, now_ms) <= _QUIET_MS - _SPARE_MS
 
     def lost(self) -> None:
         if self.channel is not None:

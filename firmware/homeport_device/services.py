@@ -36,6 +36,10 @@ class Session:
     def timeout(self, now_ms: int) -> None:
         """`deadline_ms` is reached."""
 
+    def is_spare(self, now_ms: int) -> bool:
+        """Whether `timeout` may be called early, for want of slots."""
+        return False
+
     def lost(self) -> None:
         """The stream was aborted: free what the session holds."""
 
@@ -146,6 +150,13 @@ class Services:
         """The session is done with its stream."""
         if self._sessions.pop(session.stream, None) is not None:
             session.stream.release()
+
+    def make_room(self, now_ms: int, connection: object) -> None:
+        """This connection wants a slot and finds none: end what only waits, so that the client's next try finds one."""
+        for session in list(self._sessions.values()):
+            if session.connection is connection and session.is_spare(now_ms):
+                session.timeout(now_ms)
+                self.flush(now_ms, session)
 
     def flush(self, now_ms: int, session: Session) -> None:
         """Send what the session did from outside of its own methods."""

@@ -93,8 +93,11 @@ class StreamTags:
         if entry is None:
             entry = Entry(self, connection, self._stack.rng, self._limits)
             self._entries.append(entry)
-        if entry.has_news and packet.buf[packet.body + TLV_LEN] == SYN:
-            self._work(now_ms, entry)  # a stream that ended just now leaves its slot to this one
+        if packet.buf[packet.body + TLV_LEN] == SYN:
+            if entry.has_news:
+                self._work(now_ms, entry)  # a stream that ended just now leaves its slot to this one
+            if not self.admits(connection):
+                self._services.make_room(now_ms, connection)
         entry.has_news = True
         result = entry.streams.take(now_ms, packet, off, n)
         if result == NEWS:

@@ -344,6 +344,28 @@ class Ends(TunnelCase):
                 self.assertEqual(self.bench.read(stream), b"x")
                 self.assertTrue(stream.at_eof)
 
+    def test_who_wants_a_slot_does_not_wait_for_a_silent_half_of_another_tunnel(self):
+        self.setUp(streams=1)
+        stream, channel = self.joined()
+        channel.can_half_close = False
+        stream.close(self.bench.now_ms)
+        self.bench.pass_time(400)
+        self.bench.opened(LINE)
+        self.assertTrue(channel.is_open)
+        self.bench.pass_time(200)
+        self.bench.opened(LINE)
+        self.assertFalse(channel.is_open)
+        self.bench.pass_time(200)
+        self.joined()
+        self.assertEqual(len(self.channels), 2)
+
+    def test_a_tunnel_that_is_open_both_ways_keeps_its_slot_from_others(self):
+        self.setUp(streams=1)
+        _, channel = self.joined()
+        self.bench.pass_time(6000)
+        self.bench.opened(LINE)
+        self.assertTrue(channel.is_open)
+
 
 if __name__ == "__main__":
     unittest.main()

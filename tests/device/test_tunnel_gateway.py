@@ -57,7 +57,7 @@ class Options(unittest.TestCase):
         services = tunnel_gateway.device.services
         self.assertTrue(services.find(b"tunnel") and services.find(b"echo"))
         self.assertEqual(services.find(b"uart"), None)
-        self.assertEqual(tunnel_gateway.device.config.streams, 16)
+        self.assertEqual(tunnel_gateway.device.config.streams, 32)
 
 
 if __name__ == "__main__":
