@@ -16,8 +16,11 @@ class ReferencePeer:
     """All streams of one connection at one end: `take` datagrams, `tick` now and then, send what is in `out`.
 
     `limits` is a Block in own view. `opened` collects the streams that the application may accept; what it is done with
-    it gives to `release`. A half-open stream that ends never reaches it, so its slot is lost.
+    it gives to `release`. A half-open stream that ends never reaches it, so its slot is lost. `acks_lazily` makes it
+    the original client, which acknowledges every second segment only (streams 3.5).
     """
+
+    acks_lazily = False
 
     def __init__(self, wire, limits=None, streams=4, pool=None):
         self.wire, self.limits, self.slots, self.pool = wire, limits or Block(), streams, pool

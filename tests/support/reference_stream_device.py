@@ -16,7 +16,7 @@ from homeport_core.spec import FRAMING_CLOSE, FRAMING_CLOSE_OLD, PT_DATA, TAG_FR
 from reference_device import ReferenceDevice
 from reference_stream import FIRST_TAG, LAST_TAG, ReferencePeer
 from reference_stream_states import DONE, State
-from stream_frames import Block, Wire
+from stream_frames import Block, FreshWire
 
 # A build with streams: 26 + 36 + 20 + 1286 octets (streams 1.6).
 RECEIVE_MAX = 1368
@@ -75,7 +75,7 @@ class StreamDevice(ReferenceDevice):
 
     def _peer(self, connection):
         if connection.nsi not in self.peers:
-            wire = Wire(connection.context, sp=u32(connection.nsi, 0))
+            wire = FreshWire(connection.context, sp=u32(connection.nsi, 0))
             self.peers[connection.nsi] = ReferencePeer(wire, self.limits, self.streams_max)
             self.peers[connection.nsi].now_ms = _now_ms()
         return self.peers[connection.nsi]

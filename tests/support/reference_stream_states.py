@@ -60,7 +60,7 @@ class ReferenceStream:
         self.fin = 0  # of the peer; zero is "none", which is a defect
         self.own_fin = None
         self.wants_close = self.wants_ack = self.news = False
-        self.sends = self.idle_acks = 0
+        self.sends = self.idle_acks = self.arrivals = 0
         self.timer_ms = None
         self.last_sent_ms = 0
         self.accepted = False
@@ -224,6 +224,9 @@ class ReferenceStream:
                 raise ReferenceBrokenError("segment %d changed" % frame.seq)
             return
         self.news = True
+        self.arrivals += 1
+        if self.peer.acks_lazily and self.arrivals % 2 and frame.seq == self.top:
+            self.wants_ack = False
         self.store[frame.seq] = frame.data
         while self.top in self.store:
             self.top += 1

@@ -3,6 +3,7 @@
 Tests read and write packets with it instead of the codec under test.
 """
 
+import os
 import struct
 from typing import NamedTuple
 
@@ -155,3 +156,12 @@ def frame_of(tag, window, runs, plaintext, malformed):
     size = window[18] << 8 | window[19] if flags == ACK else None
     block = Block(*_BLOCK.unpack_from(window, 18)) if flags in (SYN, SYN_ACK) else None
     return Frame(tag, flags, initiator, responder, seq, ack, size, block, runs, plaintext, malformed)
+
+
+class FreshWire(Wire):
+    """With another IV for each packet, as on real networks: equal packets are replays."""
+
+    def encode(self, frame):
+        """The datagram."""
+        self.iv = os.urandom(len(self.iv))
+        return super().encode(frame)
