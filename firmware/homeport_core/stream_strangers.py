@@ -1,35 +1,29 @@
 """Answers to packets of no stream: an RST, and not too many (specification, streams 2.6)."""
 
-from homeport_core import ticks
 from homeport_core.compat import const
+from homeport_core.rate import RateLimit
 from homeport_core.stream_wire import RST, SYN_ACK, Outgoing, Window
 
-_RESETS_PER_SECOND = const(10)
-_SECOND_MS = const(1000)
+_RESETS_PER_S = const(10)
 
 
 class Strangers:
     """Those who get an RST. `waiting` are the answers that are to leave; `unanswered` counts those who get none because
     there are too many."""
 
-    __slots__ = ("_answered", "_second_ms", "unanswered", "waiting")
+    __slots__ = ("_limit", "unanswered", "waiting")
 
     def __init__(self) -> None:
         self.unanswered = 0
         self.waiting: list[tuple[int, int, int, int, int]] = []
-        self._answered = 0
-        self._second_ms = -1
+        self._limit = RateLimit(_RESETS_PER_S)
 
     def may_answer(self, now_ms: int) -> bool:
         """Whether one more RST may be sent; it counts as sent then."""
-        if self._second_ms < 0 or not 0 <= ticks.diff(now_ms, self._second_ms) < _SECOND_MS:
-            self._second_ms = now_ms
-            self._answered = 0
-        if self._answered >= _RESETS_PER_SECOND:
-            self.unanswered += 1
-            return False
-        self._answered += 1
-        return True
+        if self._limit.allows(now_ms):
+            return True
+        self.unanswered += 1
+        return False
 
     def turn_away(self, now_ms: int, tag: int, window: Window, responder_id: int) -> None:
         """Answer with an RST; but not an RST, and not a SYN|ACK, whose sender would lose a slot by it (streams 2.3)."""

@@ -6,9 +6,8 @@ Loaded when the first client asks for it, so that it costs nothing where nobody 
 from homeport_core.compat import const
 from homeport_core.crypto import ct_equal
 from homeport_core.end_to_end import Secrets, build_answer, parse_hello
+from homeport_core.rate import RateLimit
 from homeport_core.spec import NONCE_LEN, NOTIFY_BAD_KEY, NOTIFY_BAD_KEY_ID, NOTIFY_OK
-
-from homeport_device.rate import RateLimit
 
 # Each costs a board some milliseconds of hashing, and whoever introduced the connection can send them.
 _ATTEMPTS_PER_S = const(5)

@@ -4,6 +4,7 @@
 from homeport_core import legacy
 from homeport_core.compat import const
 from homeport_core.errors import MalformedError
+from homeport_core.rate import RateLimit
 from homeport_core.spec import (
     DESCR_APPLICATION,
     DESCR_FINGERPRINT,
@@ -14,7 +15,6 @@ from homeport_core.spec import (
 
 from homeport_device.drops import MALFORMED, OFF, RATE, TAKEN, UNKNOWN
 from homeport_device.output import LOCAL
-from homeport_device.rate import RateLimit
 
 # A response is up to eight times its request, so it must not be had in bulk (core 14 row 14).
 _ANSWERS_PER_S = const(20)

@@ -11,6 +11,7 @@ from homeport_core.compat import const
 from homeport_core.crypto import AesContext, ct_equal, key_material
 from homeport_core.errors import AuthError, MalformedError
 from homeport_core.payloads import build_capability, build_notify, parse_capability, parse_fp, u32
+from homeport_core.rate import RateLimit
 from homeport_core.spec import (
     CAP_ASYNC,
     CAP_FP,
@@ -44,7 +45,6 @@ from homeport_device.connect import client_name
 from homeport_device.connection import VERIFIED, VERIFYING, Connection
 from homeport_device.drops import AUTH, MALFORMED, RATE, SOURCE, STATE, TAKEN, UNKNOWN
 from homeport_device.output import LOCAL
-from homeport_device.rate import RateLimit
 
 _NEEDED = CAP_TAG | CAP_FRCTRL | CAP_ASYNC
 _OFFERED = CAP_TAG | CAP_FRCTRL | CAP_ASYNC | CAP_FP

@@ -8,12 +8,12 @@ holes in NATs. The client chooses the path by its DATA packets; the first that c
 from homeport_core import ticks
 from homeport_core.compat import const
 from homeport_core.payloads import u32
+from homeport_core.rate import RateLimit
 from homeport_core.spec import ENDPOINT_LEN, NAT_SYMMETRIC, PL_EP, PL_NONCE, PT_U_CONNECT
 
 from homeport_device.connection import CONNECTING, timeout_for
 from homeport_device.drops import MALFORMED, RATE, TAKEN, UNKNOWN
 from homeport_device.output import REMOTE
-from homeport_device.rate import RateLimit
 
 _PERIOD_MS = const(1000)
 _DURATION_MS = const(5000)

@@ -4,9 +4,9 @@ import unittest
 
 from device_bench import BELOW_WRAP_MS, CLIENT, ENDPOINT_ZERO, FakePort, Rng
 from homeport_core import ticks
+from homeport_core.rate import RateLimit
 from homeport_core.spec import PACKET_MAX, PT_DATA
 from homeport_device.output import LOCAL, REMOTE, Output
-from homeport_device.rate import RateLimit
 
 
 class OutputTest(unittest.TestCase):

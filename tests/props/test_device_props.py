@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from device_bench import CLIENT, FINGERPRINT, GSP, LAN_CLIENT, NSI, STRANGER, Bench
 from homeport_core import ticks
+from homeport_core.rate import RateLimit
 from homeport_core.spec import IPX_CP_ASYNC, NOTIFY_OK
 from homeport_device.attach import ATTACHED
 from homeport_device.event import Events
 from homeport_device.output import LOCAL, REMOTE
-from homeport_device.rate import RateLimit
-from homeport_device.rendezvous import Ports
+from homeport_device.search import Ports
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
