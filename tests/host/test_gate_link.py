@@ -180,9 +180,7 @@ async def test_messages_that_a_newer_gate_may_send_are_ignored(link, server):
 
 
 async def test_a_gate_says_whether_it_carries_datagrams(link, server):
-    assert not link.carries_datagrams
-    await link.hello()
-    assert link.carries_datagrams
+    assert (await link.hello()).datagrams
 
 
 async def test_to_a_gate_that_carries_none_no_datagram_is_sent(link, server):
@@ -266,7 +264,7 @@ async def test_a_datagram_that_is_too_long_breaks_the_link(link, server):
 async def test_whoever_waits_for_the_link_is_told_each_time_that_it_is_there(link, server, monkeypatch):
     monkeypatch.setattr(gate, "BACKOFF_S", (0, 0))
     opened = asyncio.Queue()
-    link.on_open = lambda: opened.put_nowait(link.carries_datagrams)
+    link.on_open = lambda: opened.put_nowait(link._socket.alive)
     await link.hello()
     server.peers[0].writer.transport.abort()
     async with asyncio.timeout(10):

@@ -26,6 +26,10 @@ class Noted:
     def flush(self, session):
         session.done.append("flushed")
 
+    def call(self, session, method, *args):
+        method(*args)
+        self.flush(session)
+
     def check(self):
         self.done.append("checked")
 

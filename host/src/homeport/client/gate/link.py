@@ -91,11 +91,6 @@ class GateLink:
         return 0.0 if self._socket is None else self._socket.round_trip_s
 
     @property
-    def carries_datagrams(self) -> bool:
-        """Whether the server takes datagrams, as far as we know it yet."""
-        return self._socket is not None and self._socket.hello.datagrams
-
-    @property
     def proxy(self) -> str | None:
         """The proxy that the link goes through, without its password. Raises GateError for a setting that is no URL."""
         through = proxy_for(*self._address)

@@ -23,8 +23,9 @@ from wsproto.utilities import RemoteProtocolError
 
 from homeport import gate_messages as messages
 from homeport.client.gate.dial import Dialled, dial, gate_error, route
+from homeport.client.gate.inbox import Inbox
 from homeport.client.profile import Profile
-from homeport.errors import GateError, MalformedError
+from homeport.errors import GateError
 
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 15  # the server needs up to 10 s to find that a device does not answer
@@ -49,8 +50,7 @@ class WebSocket:
         self._ids = ids
         self._on_datagrams = on_datagrams
         self._protocol = WSConnection(ConnectionType.CLIENT)
-        self._text = ""
-        self._datagram = b""
+        self._inbox = Inbox()
         self._queue: list[bytes] = []
         self._queue_len = 0
         self._unanswered_since_s: float | None = None
@@ -159,8 +159,8 @@ class WebSocket:
                     accepted = True
                 elif isinstance(event, RejectConnection):
                     raise GateError(f"the basestation refuses us (HTTP status {event.status_code})", "refused")
-                else:
-                    message = self._message(event) if accepted else None
+                elif accepted and isinstance(event, TextMessage):
+                    message = self._inbox.message(event.data, event.message_finished)
                     if isinstance(message, messages.Hello):
                         self.hello = message
                         return
@@ -188,40 +188,18 @@ class WebSocket:
                 datagrams: list[bytes] = []
                 for event in await self._receive():
                     if isinstance(event, BytesMessage):
-                        self._add_datagram(event, datagrams)
+                        datagram = self._inbox.datagram(bytes(event.data), event.message_finished)
+                        datagrams += [] if datagram is None else [datagram]
                     elif isinstance(event, CloseConnection):
                         raise GateError(f"the basestation closed the connection (code {event.code})", "closed")
-                    else:
-                        self._dispatch(self._message(event))
+                    elif isinstance(event, TextMessage):
+                        self._dispatch(self._inbox.message(event.data, event.message_finished))
                 if datagrams:
                     self._on_datagrams(datagrams)
         except GateError as reason:
             error = reason
         finally:
             self._end(error)
-
-    def _add_datagram(self, event: BytesMessage, datagrams: list[bytes]) -> None:
-        data = self._datagram + event.data
-        if len(data) > messages.DATAGRAM_MAX:
-            raise GateError("the basestation sent a datagram that is too long", "protocol")
-        self._datagram = b"" if event.message_finished else data
-        if event.message_finished:
-            datagrams.append(data)
-
-    def _message(self, event: Event) -> messages.ServerMessage | None:
-        """The message that an event completes, if any. Raises GateError."""
-        if not isinstance(event, TextMessage):
-            return None
-        self._text += event.data
-        if len(self._text) > messages.MESSAGE_MAX:
-            raise GateError("the basestation sent a message that is too long", "protocol")
-        if not event.message_finished:
-            return None
-        text, self._text = self._text, ""
-        try:
-            return messages.decode_server(text)
-        except MalformedError as error:
-            raise GateError(f"the basestation sent a message that is wrong: {error}", "protocol") from error
 
     def _dispatch(self, message: messages.ServerMessage | None) -> None:
         if isinstance(message, messages.Connected | messages.Refused | messages.Pong):
