@@ -62,6 +62,19 @@ async def test_closing_does_not_wait_for_what_will_not_come(broken):
     assert ends == ["closed"]
 
 
+async def test_a_session_that_cannot_even_be_closed_is_gone_all_the_same(broken, monkeypatch):
+    device, ends = broken
+    device._hub.add(device._session, device._on_event)
+
+    def fail(now_ms):
+        raise IndexError("no such place")
+
+    monkeypatch.setattr(device._session, "close", fail)
+    async with asyncio.timeout(5):
+        await device.close()
+    assert ends == ["closed"]
+
+
 async def test_afterwards_nothing_can_be_asked_or_opened(broken):
     device, _ = broken
     async with asyncio.timeout(5):

@@ -95,8 +95,7 @@ class Device(AclCalls, StreamCalls):
         try:
             await asyncio.shield(self._opened)
         except asyncio.CancelledError:
-            self._session.close(now_ms())
-            self._hub.flush(self._session)
+            self._hub.call(self._session, self._session.close, now_ms())
             raise
 
     async def request(
@@ -167,8 +166,7 @@ class Device(AclCalls, StreamCalls):
         """Tell the device, and wait until the connection is gone (at most 300 ms)."""
         if self._closed.is_set():
             return
-        self._session.close(now_ms())
-        self._hub.flush(self._session)
+        self._hub.call(self._session, self._session.close, now_ms())
         await self._closed.wait()
 
     async def __aenter__(self) -> Device:
