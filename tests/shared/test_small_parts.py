@@ -35,6 +35,12 @@ class Replay(unittest.TestCase):
         cache.add(b"efgh")
         self.assertFalse(cache.seen(b"cdef"))
 
+    def test_zeros_are_not_seen_before_they_came(self):
+        cache = MacCache(2)
+        self.assertFalse(cache.seen(bytes(16)))
+        cache.add(bytes(16))
+        self.assertTrue(cache.seen(bytes(16)))
+
     def test_clear_forgets(self):
         cache = MacCache(2)
         cache.add(b"abcdefgh")
