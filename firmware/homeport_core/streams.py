@@ -218,10 +218,11 @@ class Streams(Outgoing):
     def _take_syn(self, now_ms: int, packet: Packet, tag: int, window: Window, old: Stream | None) -> int:
         """The peer opens a stream, on a free tag or on one whose stream is not live (streams 8).
 
-        Replays are known by their MAC: tag and id may come again, for there are clients that have but one id.
+        Replays are known by their MAC, which the null suite has none of: tag and id may come again, for there are
+        clients that have but one id.
         """
-        mac = packet.mac()
-        if self._syns.seen(mac):
+        is_sealed = u16(packet.buf, packet.crypto_off) == SUITE_AES
+        if is_sealed and self._syns.seen(packet.mac()):
             self.counters[REPEATED] += 1
             return IGNORED
         if old is not None:
@@ -243,8 +244,8 @@ class Streams(Outgoing):
             del self._streams[tag]
             return self._refuse(now_ms, tag, window)
         stream.rely(self._reliable)
-        if u16(packet.buf, packet.crypto_off) == SUITE_AES:
-            self._syns.add(mac)
+        if is_sealed:
+            self._syns.add(packet.mac())
         return NEWS
 
     def _refuse(self, now_ms: int, tag: int, window: Window) -> int:
