@@ -26,8 +26,9 @@ IMPURE = {
 
 # Adapters and roots, by package. What stands below `cli` are roots all of them.
 ADAPTERS = {
-    "homeport_device": {"acl_file", "device", "options", "port", "port_cpython", "port_micropython", "port_unix",
-                        "own_service", "randomness", "serial_cpython", "serial_unix", "stream_device", "tcp_cpython", "tcp_micropython"},
+    "homeport_device": {"acl_file", "device", "options", "own_service", "port", "port_cpython",
+                        "port_micropython", "port_unix", "randomness", "serial_cpython", "serial_unix",
+                        "stream_device", "tcp_cpython", "tcp_micropython"},
     "homeport": {"files", "tcp"},
     "homeport.basestation": {"admin", "config", "directory", "log", "notices", "server", "switchboard", "udp"},
     "homeport.basestation.gate": {"admission", "link", "tls", "websocket"},

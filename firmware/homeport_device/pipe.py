@@ -14,6 +14,7 @@ _QUIET_MS = const(5000)
 # And for so long, when another stream needs the slot.
 _SPARE_MS = const(500)
 _READS = const(4)
+_BROKEN = const(-2)
 
 
 class Pipe(Session):
@@ -48,9 +49,7 @@ class Pipe(Session):
         return self.deadline_ms is not None and ticks.diff(self.deadline_ms, now_ms) <= _QUIET_MS - _SPARE_MS
 
     def lost(self) -> None:
-        if self.channel is not None:
-            self.channel.close()
-            self.channel = None
+        self._leave(True)
 
     def is_done(self) -> bool:
         """Whether both directions have ended."""
@@ -58,7 +57,7 @@ class Pipe(Session):
 
     def hang_up(self, now_ms: int) -> None:
         """End everything."""
-        self.lost()
+        self._leave(False)
         self.end(now_ms)
 
     # What the port reports
@@ -71,6 +70,11 @@ class Pipe(Session):
             n = channel.receive_into(self._view[:room])
             if n == 0:
                 break
+            if n == _BROKEN:  # an end would let what is cut short look complete
+                self.stream.abort(now_ms)
+                self.hang_up(now_ms)
+                self.services.flush(now_ms, self)
+                return
             if n < 0:
                 self._received_all = True
                 self.stream.close(now_ms)
@@ -87,6 +91,12 @@ class Pipe(Session):
         self.services.flush(now_ms, self)
 
     # Steps
+
+    def _leave(self, reset: bool) -> None:
+        """Free the channel; with `reset` its other end learns that this was no end."""
+        if self.channel is not None:
+            self.channel.close(reset)
+            self.channel = None
 
     def _to_channel(self, now_ms: int) -> None:
         stream = self.stream

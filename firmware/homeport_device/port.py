@@ -31,9 +31,10 @@ time first and may use the stack; none comes from within a call of the owner, an
 
     channel.watch(readable, writable)        what to call the owner for; nothing to begin with
     channel.send(buf) -> n                   how many octets of `buf` were taken: 0 when full, -1 when broken
-    channel.receive_into(buf) -> n           how many octets came: 0 for none yet, -1 for the end or a failure
+    channel.receive_into(buf) -> n           how many octets came: 0 for none yet, -1 for the end, -2 when broken
     channel.shutdown() -> bool               end our direction, go on receiving; False where the platform cannot
-    channel.close()                          free the socket, at once
+    channel.close(reset=False)               free the socket, at once; with `reset` the other end is told of a failure,
+                                             where the platform can
 
 TCP connections have no Nagle delay, and notice a dead peer by keep-alives where the platform has them.
 """

@@ -43,9 +43,11 @@ class MicroPythonPort:
     """Sockets, clock, names and randomness.
 
     A platform adds `pack(endpoint) -> address`, `unpack(address) -> endpoint`, `receive(socket)`, which returns
-    (datagram, endpoint) or raises OSError when there is none, and `tcp_options`: of TCP sockets, three octets each
-    (level, option, value).
+    (datagram, endpoint) or raises OSError when there is none, `tcp_options`: of TCP sockets, three octets each
+    (level, option, value), and `tcp_reset`: (level, option, value) by which closing one resets the connection, or ().
     """
+
+    tcp_reset = ()
 
     stands_still = True  # while a name is looked up
 

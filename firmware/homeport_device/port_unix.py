@@ -20,6 +20,7 @@ _PACKET_LIMIT = const(1500)
 _LOOK_UP_MS = const(10000)
 _LOOK_AGAIN_MS = const(20)
 # Linux's numbers: no delay; keep-alive, after 60 s, 60 s apart, 9 times.
+_TCP_RESET = (1, 13, b"\x01\x00\x00\x00\x00\x00\x00\x00")  # linger for no time, on little-endian machines
 _TCP_OPTIONS = b"\x06\x01\x01" + b"\x01\x09\x01" + b"\x06\x04\x3c" + b"\x06\x05\x3c" + b"\x06\x06\x09"
 
 
@@ -28,6 +29,7 @@ class Port(MicroPythonPort):
 
     stands_still = False
     tcp_options = _TCP_OPTIONS if sys.platform == "linux" else b""
+    tcp_reset = _TCP_RESET if sys.platform == "linux" else ()
 
     def __init__(self) -> None:
         super().__init__()

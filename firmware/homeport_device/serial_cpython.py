@@ -33,5 +33,5 @@ class SerialChannel(Channel):
     def _write(self, buf: bytes | bytearray | memoryview) -> int:
         return os.write(self._descriptor, buf)
 
-    def _end(self) -> None:
+    def _end(self, reset: bool) -> None:
         os.close(self._descriptor)

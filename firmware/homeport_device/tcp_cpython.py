@@ -2,11 +2,13 @@
 
 import errno
 import socket
+import struct
 
 from homeport_core.compat import const
 
 _CONNECT_S = const(10)
 _KEEP_ALIVE = (("TCP_KEEPIDLE", 60), ("TCP_KEEPALIVE", 60), ("TCP_KEEPINTVL", 60), ("TCP_KEEPCNT", 9))
+_RESET = struct.pack("ii", 1, 0)  # linger for no time
 _CONNECTING = (0, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 
@@ -66,13 +68,13 @@ class Channel:
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError:
-            return -1
+            return -2
 
-    def close(self) -> None:
+    def close(self, reset: bool = False) -> None:
         if self._is_open:
             self._is_open = False
             self.watch(False, False)
-            self._end()
+            self._end(reset)
 
 
 class TcpChannel(Channel):
@@ -109,6 +111,8 @@ class TcpChannel(Channel):
             self._limit = None
             self._loop.remove_writer(self._descriptor)
 
-    def _end(self) -> None:
+    def _end(self, reset: bool) -> None:
         self._stop_waiting()
+        if reset:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._socket.close()

@@ -29,7 +29,7 @@ def connect(port: object, driver: object, address: bytes | tuple, owner: object)
         opened.close()
         raise
     channel = Channel(driver, opened, owner)
-    channel.begin(address, _connect(opened, address) in (0, errno.EINPROGRESS))
+    channel.begin(port.tcp_reset, address, _connect(opened, address) in (0, errno.EINPROGRESS))
     return channel
 
 
@@ -67,9 +67,11 @@ class Channel:
         self._wanted = [False, False]
         self._tasks = [None, None]
         self._limit = None
+        self._reset = ()
 
-    def begin(self, address: bytes | tuple, connecting: bool) -> None:
-        """Wait for the outcome, or tell at once that there is none to wait for."""
+    def begin(self, reset: tuple, address: bytes | tuple, connecting: bool) -> None:
+        """Wait for the outcome, or tell at once that there is none to wait for. `reset` is the port's `tcp_reset`."""
+        self._reset = reset
         self._limit = asyncio.create_task(self._expire(_CONNECT_MS if connecting else 0))
         if connecting:
             self._tasks[_WRITE] = asyncio.create_task(self._settle(address))
@@ -91,19 +93,21 @@ class Channel:
         try:
             n = self._opened.readinto(buf)
         except OSError:
-            return -1
+            return -2
         return 0 if n is None else n or -1
 
     def shutdown(self) -> bool:
         return False
 
-    def close(self) -> None:
+    def close(self, reset: bool = False) -> None:
         if self._is_open:
             self._is_open = False
             self._wanted[_READ] = self._wanted[_WRITE] = False
             for task in (self._tasks[_READ], self._tasks[_WRITE], self._limit):
                 if task is not None and task is not asyncio.current_task():
                     task.cancel()
+            if reset and self._reset:
+                self._opened.setsockopt(*self._reset)
             self._opened.close()
 
     async def _settle(self, address: bytes | tuple) -> None:

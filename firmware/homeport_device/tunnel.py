@@ -115,9 +115,9 @@ class Tunnel(Pipe):
                 return
         self._refuse(now_ms)
 
-    def lost(self) -> None:
+    def _leave(self, reset: bool) -> None:
         self._is_over = True
-        super().lost()
+        super()._leave(reset)
 
     def tcp_ready(self, now_ms: int, channel: object) -> None:
         self.join(now_ms)

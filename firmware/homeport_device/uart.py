@@ -53,9 +53,9 @@ class Uart(Pipe):
         super().__init__(command.services, command.connection, command.stream, buf)
         self._service = service
 
-    def lost(self) -> None:
+    def _leave(self, reset: bool) -> None:
         self._service.left(self)
-        super().lost()
+        super()._leave(reset)
 
     def is_done(self) -> bool:
         """Either direction's end is the end of both."""

@@ -3,8 +3,8 @@
     python tests/bench/bench_tls_path.py
 
 An echo stream of a device on CPython, through the relay over UDP and through the gate's WebSocket; and what the
-WebSocket itself can carry: datagrams of the same size from the client's link to a gate that sends each back, without any
-session. All processes share this machine's cores, so the device is what most of the time goes to.
+WebSocket itself can carry: datagrams of the same size from the client's link to a gate that sends each back, without
+any session. All processes share this machine's cores, so the device is what most of the time goes to.
 """
 
 import asyncio

@@ -307,12 +307,27 @@ class Ends(TunnelCase):
         stream, channel = self.joined()
         stream.abort(self.bench.now_ms)
         self.bench.run()
+        self.assertEqual((channel.is_open, channel.is_reset), (False, True))
+
+    def test_a_target_that_resets_its_connection_resets_the_stream(self):
+        stream, channel = self.joined()
+        self.bench.put(channel, b"half of i")
+        channel.was_reset = True
+        self.bench.tell(channel, "readable")
+        self.assertEqual(stream.state, ABORTED)
         self.assertFalse(channel.is_open)
 
-    def test_a_lost_connection_closes_the_targets(self):
+    def test_an_orderly_end_is_no_reset(self):
+        stream, channel = self.joined()
+        self.bench.end(channel)
+        stream.close(self.bench.now_ms)
+        self.bench.pass_time(1500)
+        self.assertEqual((channel.is_open, channel.is_reset), (False, False))
+
+    def test_a_lost_connection_resets_the_targets(self):
         _, channel = self.joined()
         self.bench.advance(60000)
-        self.assertFalse(channel.is_open)
+        self.assertEqual((channel.is_open, channel.is_reset), (False, True))
 
     def test_what_the_client_sent_last_reaches_a_slow_target_after_both_directions_closed(self):
         stream, channel = self.joined()

@@ -232,7 +232,7 @@ def test_many_tunnels_one_after_the_other(client: StreamClient, target: socket.s
 
 def test_a_client_has_so_many_tunnels_and_no_more(client: StreamClient, target: socket.socket) -> None:
     target.listen(32)
-    streams = [client.open(tunnel_line(target)) for _ in range(8)]
+    streams = [client.open(tunnel_line(target)) for _ in range(16)]
     refused = client.streams.open(now_ms())
     client.until(lambda: refused.state == ABORTED)
     streams[0].abort(now_ms())

@@ -30,6 +30,8 @@ class FakeChannel:
         self.readable = self.writable = False
         self.is_shut = False
         self.is_open = True
+        self.was_reset = False  # by its other end
+        self.is_reset = False  # by the device
         self.can_half_close = True
 
     def send(self, buf):
@@ -43,7 +45,7 @@ class FakeChannel:
     def receive_into(self, buf):
         n = min(len(buf), len(self.waiting))
         if n == 0:
-            return -1 if self.has_ended else 0
+            return -2 if self.was_reset else -1 if self.has_ended else 0
         buf[:n] = self.waiting[:n]
         self.waiting = self.waiting[n:]
         return n
@@ -56,8 +58,9 @@ class FakeChannel:
         self.readable = readable
         self.writable = writable
 
-    def close(self):
+    def close(self, reset=False):
         self.is_open = self.readable = self.writable = False
+        self.is_reset = reset
 
 
 class Target:
