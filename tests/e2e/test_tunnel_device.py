@@ -205,14 +205,15 @@ def test_a_stranger_may_open_no_tunnel(
         client.close()
 
 
-def test_the_connection_to_the_target_ends_with_the_clients_connection(
+def test_the_connection_to_the_target_is_reset_with_the_clients_connection(
     client: StreamClient, target: socket.socket
 ) -> None:
     client.open(tunnel_line(target))
     accepted, _ = target.accept()
     client._send(b"\x00\x00\x00\x03", 3)
     accepted.settimeout(10)
-    assert accepted.recv(1) == b""
+    with pytest.raises(ConnectionResetError):
+        accepted.recv(1)
     accepted.close()
 
 

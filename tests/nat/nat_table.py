@@ -20,6 +20,12 @@ direct path carries the connection; the machine runs several dozen processes on 
 | symmetric, counting | one for each destination, ports in turn | the destination |
 | symmetric | one for each destination, random ports | the destination |
 | udp blocked | no UDP at all | nobody |
+
+What stays relayed, and says why (`homeport status`, `why_relayed`): pairs of which both ends have another port for each
+destination, so that neither can know where to send; ends that have no UDP; homes whose common NAT does not lead back
+inside. A port mapping asked of the router (UPnP, NAT-PMP) could change only the first of these, on a router that gives
+other ports to all and yet grants one: those are the NATs of providers and offices, which offer no such thing. So there
+is none.
 """
 
 _PAIRS_HEAD = """

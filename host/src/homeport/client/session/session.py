@@ -161,7 +161,8 @@ class Session:
         if self.path is None or not self.path.is_relayed:
             return None
         if self.path.kind is PathKind.TLS:
-            return "UDP does not get through to the basestation"
+            udp_was_tried = any(candidate.path.kind is PathKind.RELAY for candidate in self.opening.candidates)
+            return "UDP does not get through to the basestation" if udp_was_tried else None
         return None if self.opening.searching is None else self.opening.searching.obstacle
 
     @property
