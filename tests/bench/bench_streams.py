@@ -4,8 +4,8 @@
 
 First on this machine: a tunnel and a stream from the client library to a device, both on CPython, against a plain
 asyncio TCP proxy between the same source and sink; then to a device on Unix MicroPython, against the same segments
-sealed and sent, or received and opened, without streams. All of it is encrypted. The local path is the loopback
-interface, whose datagrams may be 60 kB; the direct path takes this machine for another, with segments of 1247 octets.
+sealed and sent, or received and opened, without streams. All of it is encrypted. Both paths, local and direct, stay on
+this machine, where a segment may have 60,015 octets; to MicroPython segments have 1,247.
 
 What the device on MicroPython is measured against, in datagrams of one full segment each:
 
@@ -152,10 +152,10 @@ def on_cpython() -> None:
                 plain = target.measure(plain_port, way == "up", Busiest(plain_pid))
                 note(f"plain asyncio TCP proxy, {way}", plain)
                 tunnel = target.measure(tunnel_port, way == "up", Busiest(tunnel_pid, gateway.pid))
-                note(f"tunnel, loopback's segments, {way}", tunnel)
-                for path, segments in (("local", "loopback's segments"), ("direct", "segments of 1247")):
+                note(f"tunnel, local path, {way}", tunnel)
+                for path, name in (("local", "local path"), ("direct", "direct path")):
                     stream = device.stream(path, way == "up", Busiest(os.getpid(), device.pid))
-                    note(f"stream, {segments}, {way}", stream)
+                    note(f"stream, {name}, {way}", stream)
     for name, found in rates.items():
         plain = statistics.median(rates[f"plain asyncio TCP proxy, {name.rpartition(' ')[2]}"])
         show(name, found, statistics.median(found) / plain)
