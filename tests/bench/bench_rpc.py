@@ -97,7 +97,7 @@ def main() -> None:
         pin = answer("basestation", "init", root / "base")["pin"]
         answer("device", "add", "demo", "--dir", root / "base", "--key", KEY)
         profile = Profile.create(root / "home", "bench", basestation=f"127.0.0.1:{ports.gate}", pin=pin)
-        echo_port = free_port(socket.SOCK_DGRAM)
+        echo_port = free_port()
         echo = subprocess.Popen(
             [MICROPYTHON, str(SUPPORT / "udp_echo_micropython.py"), str(echo_port)],
             env=environment(),

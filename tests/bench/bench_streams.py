@@ -206,7 +206,7 @@ def on_micropython() -> None:
 
 def barest_loop(way: str) -> float:
     """What a script carries that does nothing else than receive and open, or seal and send."""
-    port = free_port(socket.SOCK_DGRAM)
+    port = free_port()
     command = [MICROPYTHON, str(SUPPORT / "datagram_loop_micropython.py")]
     command += ["receive" if way == "up" else "send", str(port), str(SEGMENT), str(LOOP_S)]
     used_before = resource.getrusage(resource.RUSAGE_CHILDREN)

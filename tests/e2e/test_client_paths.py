@@ -59,7 +59,7 @@ async def test_auto_goes_local_without_a_basestation(world):
 
 
 async def test_a_lan_without_the_device_is_no_hindrance(world):
-    elsewhere = [("127.0.0.1", free_port(socket.SOCK_DGRAM))]
+    elsewhere = [("127.0.0.1", free_port())]
     async with Client(world.profile, search=elsewhere) as client, await client.connect("demo") as heat_pump:
         assert heat_pump.is_private
 
@@ -100,7 +100,7 @@ async def test_without_a_pin_a_self_signed_basestation_is_not_trusted(world):
 
 
 async def test_a_basestation_that_is_down_is_told_apart(world):
-    down = dataclasses.replace(world.profile, basestation=f"127.0.0.1:{free_port(socket.SOCK_STREAM)}")
+    down = dataclasses.replace(world.profile, basestation=f"127.0.0.1:{free_port()}")
     async with world.client(down) as client:
         with pytest.raises(GateError) as caught:
             await client.connect("demo", "relay")
@@ -109,7 +109,7 @@ async def test_a_basestation_that_is_down_is_told_apart(world):
 
 async def test_auto_without_basestation_and_device_tells_both_attempts(world):
     away = dataclasses.replace(world.profile, basestation=None)
-    async with Client(away, search=[("127.0.0.1", free_port(socket.SOCK_DGRAM))]) as client:
+    async with Client(away, search=[("127.0.0.1", free_port())]) as client:
         with pytest.raises(ConnectFailed) as caught:
             await client.connect("demo")
     assert [path for path, _ in caught.value.attempts] == ["local", "remote"]

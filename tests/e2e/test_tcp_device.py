@@ -5,7 +5,6 @@ The device looks for its controller at the gateway's port number, where nobody l
 
 import asyncio
 import re
-import socket
 import subprocess
 import urllib.request
 
@@ -25,7 +24,7 @@ class TcpWorld(World):
 
     def __init__(self, path, app="heat_pump", *options):
         super().__init__(path, app, *options)
-        self.ports.controller = free_port(socket.SOCK_STREAM)
+        self.ports.controller = free_port()
 
     def basestation(self):
         ports = self.ports

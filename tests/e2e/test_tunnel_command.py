@@ -200,7 +200,7 @@ async def test_either_end_may_close_first_and_still_gets_the_rest(desktop):
 
 async def test_a_port_where_nobody_listens_is_an_end_without_an_octet(world):
     async with world.connected("direct") as gateway:
-        reader, writer = await gateway.open_tunnel("127.0.0.1", free_port(socket.SOCK_STREAM))
+        reader, writer = await gateway.open_tunnel("127.0.0.1", free_port())
         assert await reader.read() == b""
         writer.close()
 
@@ -324,7 +324,7 @@ async def said_at_last(port, word):
 
 async def test_a_transfer_goes_on_while_the_connection_finds_a_better_path(world):
     data = random.Random(1).randbytes(3_000_000)
-    nobody = [("127.0.0.1", free_port(socket.SOCK_DGRAM))]
+    nobody = [("127.0.0.1", free_port())]
     async with (
         asyncio.timeout(PATIENCE_S),
         serving(echoing) as target,

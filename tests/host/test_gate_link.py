@@ -121,7 +121,7 @@ async def test_a_gate_that_does_not_accept_our_certificate_is_told_apart(link, s
 
 
 async def test_nobody_at_the_address_is_told_apart(me, certificate):
-    nobody = free_port(socket.SOCK_STREAM)
+    nobody = free_port()
     link = GateLink(dataclasses.replace(me, basestation=f"127.0.0.1:{nobody}", pin=certificate[1]))
     with pytest.raises(GateError, match="cannot reach the basestation at .*: Connection refused$") as caught:
         await introduce(link)

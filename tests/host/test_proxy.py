@@ -258,7 +258,7 @@ async def test_a_proxy_that_says_nothing_is_given_up(link, environment, monkeypa
 
 
 async def test_a_proxy_that_is_not_there_is_told_apart(link, environment):
-    nobody = free_port(socket.SOCK_STREAM)
+    nobody = free_port()
     environment(HTTPS_PROXY=f"http://me:secret@127.0.0.1:{nobody}")
     assert await failure(link) == f"the proxy http://127.0.0.1:{nobody} cannot be reached: Connection refused"
 

@@ -1,6 +1,8 @@
 """Real processes for tests: the command line, a basestation, a device, on ports that are free."""
 
 import contextlib
+import errno
+import itertools
 import json
 import os
 import select
@@ -21,11 +23,28 @@ RUN_TIMEOUT_S = 60
 KEY = "000102030405060708090a0b0c0d0e0f"
 
 
-def free_port(kind):
-    """A port that nobody has just now; `kind` is socket.SOCK_DGRAM or SOCK_STREAM."""
-    with socket.socket(socket.AF_INET, kind) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
+# Ports are tried in turn, in a part of their own for each of pytest's workers, below those that the system gives to
+# outgoing connections: between the choice of a port and its use nothing else takes it.
+_FIRST_PORT = 10000
+_PORTS_EACH = 2500
+_WORKERS = 9
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % _WORKERS
+_candidates = (_FIRST_PORT + _worker * _PORTS_EACH + n % _PORTS_EACH for n in itertools.count(os.getpid()))
+
+
+def free_port():
+    """A port that nobody has just now, neither for UDP nor for TCP."""
+    for port in itertools.islice(_candidates, _PORTS_EACH):
+        with contextlib.ExitStack() as both:
+            try:
+                for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+                    both.enter_context(socket.socket(socket.AF_INET, kind)).bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+            return port
+    raise AssertionError("no free port")
 
 
 def environment(**variables):
@@ -119,11 +138,11 @@ def wait_for_line(process, words):
 class Ports:
     """One free port for each socket of a basestation and a device."""
 
-    controller: int = field(default_factory=lambda: free_port(socket.SOCK_DGRAM))
-    gsp: int = field(default_factory=lambda: free_port(socket.SOCK_DGRAM))
-    gate: int = field(default_factory=lambda: free_port(socket.SOCK_STREAM))
-    admin: int = field(default_factory=lambda: free_port(socket.SOCK_STREAM))
-    local: int = field(default_factory=lambda: free_port(socket.SOCK_DGRAM))
+    controller: int = field(default_factory=free_port)
+    gsp: int = field(default_factory=free_port)
+    gate: int = field(default_factory=free_port)
+    admin: int = field(default_factory=free_port)
+    local: int = field(default_factory=free_port)
 
     def listen(self):
         """The options of `homeport basestation run`."""
