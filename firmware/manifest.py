@@ -16,6 +16,7 @@ package(
         "legacy.py",
         "packet.py",
         "payloads.py",
+        "provisioning.py",
         "rate.py",
         "replay.py",
         "rpc.py",

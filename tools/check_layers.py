@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-CORE_MAY = {"homeport_core", "struct", "collections", "micropython", "sys"}
+CORE_MAY = {"homeport_core", "json", "struct", "collections", "micropython", "sys"}
 CORE_BACKENDS_MAY = {"cryptolib", "hashlib", "hmac", "cryptography", "zlib"}
 
 IMPURE = {
