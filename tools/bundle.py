@@ -34,12 +34,12 @@ class Module:
 class Program:
     """All modules of the board, by name, with what each one's names mean in the end."""
 
-    def __init__(self, sources: dict[str, str]) -> None:
+    def __init__(self, sources: dict[str, str], platform: str = "unix") -> None:
         self.modules = {name: Module(name, ast.parse(source, name)) for name, source in sources.items()}
         self.bundle_of: dict[str, str] = {}  # by module
         self.homes: dict[str, str] = {}  # the bundle of each name that a bundle defines
         for module in self.modules.values():
-            module.tree.body = list(fold(module.tree.body))
+            module.tree.body = list(fold(module.tree.body, platform))
             module.exports = exports_of(module.tree)
         for module in self.modules.values():
             self._find_constants(module, set())
@@ -279,13 +279,23 @@ class Rewrite(ast.NodeTransformer):
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
 
 
-def fold(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """Statements with the questions for the interpreter answered."""
+def fold(body: list[ast.stmt], platform: str) -> Iterator[ast.stmt]:
+    """Statements with the questions for the interpreter answered, and those for the platform if it is one board's."""
     for statement in body:
-        if isinstance(statement, ast.If) and ast.unparse(statement.test) in ("MICROPYTHON", "not MICROPYTHON"):
-            yield from fold(statement.orelse if isinstance(statement.test, ast.UnaryOp) else statement.body)
-        else:
+        known = answer(statement.test, platform) if isinstance(statement, ast.If) else None
+        if known is None:
             yield statement
+        else:
+            yield from fold(statement.body if known else statement.orelse, platform)
+
+
+def answer(question: ast.expr, platform: str) -> bool | None:
+    """What a test of MICROPYTHON or `sys.platform` comes to; None for anything else, and where it may be either."""
+    text = ast.unparse(question).replace("sys.platform", "PLATFORM")
+    names = {"MICROPYTHON": True} if platform == "unix" else {"MICROPYTHON": True, "PLATFORM": platform}
+    if not {node.id for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)} <= set(names):
+        return None
+    return bool(eval(text, {"__builtins__": {}}, names))
 
 
 def reachable(body: list[ast.stmt], wanted: set[str]) -> Iterator[ast.stmt]:
