@@ -1,0 +1,240 @@
+"""Board descriptors: `boards/NAME/board.json` says what chip a board has and what lies where in its flash.
+
+    {"title": "ESP32 with …", "platform": "esp32", "chip": "ESP32", "micropython": "ESP32_GENERIC", "variant": "full",
+     "heap_len": 112640, "flash_len": "0x400000",
+     "esp32": {"chip_id": 0, "bootloader_at": "0x1000"},
+     "filesystem": {"at": "0x220000", "len": "0x1d0000", "program_len": 32},
+     "records": {"at": "0x3f0000", "len": "0x10000"}}
+
+`platform` is what `sys.platform` is there. Places in flash are hex texts, in whole erase blocks. `rp2` boards have
+{"family": "0xe48bff56", "board_id": "RPI-RP2"} in place of `esp32`. Without `records` they are files in the file
+system. A board without `filesystem` has no image.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from homeport.errors import ConfigError
+from homeport.files import read_bounded
+
+ERASE_LEN = 4096  # the unit in which flash is erased, on all boards
+PLATFORMS = ("esp32", "rp2", "unix", "linux")
+VARIANTS = ("full", "tiny")
+
+_PACKAGE = "homeport_boards"
+_FILE = "board.json"
+_FILE_MAX = 16 * 1024
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
+_TEXT_MAX = 80
+_FLASH_MAX = 0x1000_0000  # 256 MB, the most that a chip can address
+_PROGRAM_LENS = (32, 64, 128, 256)
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """A place in flash."""
+
+    at: int
+    len: int
+
+    @property
+    def end(self) -> int:
+        """The first octet behind it."""
+        return self.at + self.len
+
+    def overlaps(self, other: Area) -> bool:
+        """Whether they share an octet."""
+        return self.at < other.end and other.at < self.end
+
+    def __str__(self) -> str:
+        return f"{self.at:#08x}-{self.end:#08x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Esp32Chip:
+    """What its images say: number of the chip; and where its ROM looks for the bootloader."""
+
+    chip_id: int
+    bootloader_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rp2Chip:
+    """What its UF2 files say: family; and what it calls itself on its USB drive."""
+
+    family: int
+    board_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One kind of board. `program_len` is the least that its file system writes at once."""
+
+    name: str
+    title: str
+    platform: str
+    variant: str
+    chip: str = ""
+    micropython: str = ""
+    heap_len: int = 0
+    flash_len: int = 0
+    kind: Esp32Chip | Rp2Chip | None = None
+    filesystem: Area | None = None
+    program_len: int = 0
+    records: Area | None = None
+
+
+def boards_directory() -> Path:
+    """Where the boards' folders are; raises ConfigError when they are not installed."""
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or not found.submodule_search_locations:
+        raise ConfigError("the boards' files are not installed here: they come with homeport-device")
+    return Path(found.submodule_search_locations[0])
+
+
+def board_names() -> list[str]:
+    """All boards that there are."""
+    return sorted(path.parent.name for path in boards_directory().glob(f"*/{_FILE}"))
+
+
+def load_board(name: str) -> Board:
+    """The board of that name. Raises ConfigError that names file, field and what was expected; StorageError."""
+    if name not in board_names():
+        raise ConfigError(f"no board {name[:40]!r}: there are {', '.join(board_names())}")
+    path = boards_directory() / name / _FILE
+    try:
+        return parse_board(name, read_bounded(path, _FILE_MAX))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def pins_file(board: Board) -> Path:
+    """The board's table of pins."""
+    return boards_directory() / board.name / "pins.py"
+
+
+def parse_board(name: str, data: bytes) -> Board:
+    """The board that `data` (a board.json) describes. Raises ConfigError, naming the field and what was expected."""
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"a board's name is lower-case letters, digits and '_', not {name[:40]!r}")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ConfigError("not JSON") from None
+    fields = _Fields(document, "")
+    platform = fields.one_of("platform", PLATFORMS)
+    board = Board(
+        name,
+        title=fields.text("title"),
+        platform=platform,
+        variant=fields.one_of("variant", VARIANTS),
+        chip=fields.text("chip") if platform in ("esp32", "rp2") else "",
+        micropython=fields.text("micropython") if platform in ("esp32", "rp2") else "",
+        heap_len=fields.number("heap_len", 1, _FLASH_MAX) if "heap_len" in fields.left else 0,
+        flash_len=fields.place("flash_len", ERASE_LEN) if "flash_len" in fields.left else 0,
+        kind=_kind(fields, platform),
+        **_areas(fields),
+    )
+    fields.end()
+    _check_places(board)
+    return board
+
+
+def _kind(fields: _Fields, platform: str) -> Esp32Chip | Rp2Chip | None:
+    if platform == "esp32":
+        inner = fields.inner("esp32")
+        esp32 = Esp32Chip(inner.number("chip_id", 0, 0xFFFF), inner.place("bootloader_at"))
+        inner.end()
+        return esp32
+    if platform == "rp2":
+        inner = fields.inner("rp2")
+        rp2 = Rp2Chip(inner.hex("family", 0xFFFFFFFF), inner.text("board_id"))
+        inner.end()
+        return rp2
+    return None
+
+
+def _areas(fields: _Fields) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in ("filesystem", "records"):
+        if name in fields.left:
+            inner = fields.inner(name)
+            found[name] = Area(inner.place("at"), inner.place("len", ERASE_LEN))
+            if name == "filesystem":
+                found["program_len"] = inner.number("program_len", _PROGRAM_LENS[0], _PROGRAM_LENS[-1])
+                if found["program_len"] not in _PROGRAM_LENS:
+                    raise ConfigError(f"field 'filesystem.program_len': expected one of {_PROGRAM_LENS}")
+            inner.end()
+    return found
+
+
+def _check_places(board: Board) -> None:
+    if board.platform in ("esp32", "rp2") and (not board.flash_len or board.filesystem is None):
+        raise ConfigError(f"a board of platform {board.platform} has the fields 'flash_len' and 'filesystem'")
+    for name, area in (("filesystem", board.filesystem), ("records", board.records)):
+        if area is not None and area.end > board.flash_len:
+            raise ConfigError(f"field '{name}': {area} is expected to end within flash_len, {board.flash_len:#x}")
+    if board.filesystem and board.records and board.filesystem.overlaps(board.records):
+        raise ConfigError(f"fields 'filesystem' and 'records' overlap: {board.filesystem} and {board.records}")
+
+
+class _Fields:
+    """The fields of one JSON object; every reader takes one away, and what is left at the end is unknown."""
+
+    def __init__(self, document: Any, prefix: str) -> None:
+        if not isinstance(document, Mapping):
+            raise ConfigError(f"{'field ' + repr(prefix[:-1]) if prefix else 'the file'}: expected a JSON object")
+        self.left = dict(document)
+        self._prefix = prefix
+
+    def text(self, name: str) -> str:
+        value = self._take(name)
+        if not isinstance(value, str) or not 0 < len(value) <= _TEXT_MAX or not value.isprintable():
+            raise self._wrong(name, f"text of 1 to {_TEXT_MAX} printable characters", value)
+        return value
+
+    def one_of(self, name: str, values: tuple[str, ...]) -> str:
+        value = self._take(name)
+        if not isinstance(value, str) or value not in values:
+            raise self._wrong(name, f"one of {', '.join(values)}", value)
+        return value
+
+    def number(self, name: str, least: int, most: int) -> int:
+        value = self._take(name)
+        if type(value) is not int or not least <= value <= most:
+            raise self._wrong(name, f"a number from {least} to {most}", value)
+        return value
+
+    def hex(self, name: str, most: int) -> int:
+        value = self._take(name)
+        if not isinstance(value, str) or not re.fullmatch(r"0x[0-9a-f]{1,8}", value) or int(value, 16) > most:
+            raise self._wrong(name, f'a hex text such as "0x1000", at most {most:#x}', value)
+        return int(value, 16)
+
+    def place(self, name: str, least: int = 0) -> int:
+        value = self.hex(name, _FLASH_MAX)
+        if value < least or value % ERASE_LEN:
+            raise self._wrong(name, f"a multiple of {ERASE_LEN:#x}, at least {least:#x}", hex(value))
+        return value
+
+    def inner(self, name: str) -> _Fields:
+        return _Fields(self._take(name), f"{self._prefix}{name}.")
+
+    def end(self) -> None:
+        if self.left:
+            raise ConfigError(f"unknown field '{self._prefix}{min(self.left)[:40]}'")
+
+    def _take(self, name: str) -> Any:
+        if name not in self.left:
+            raise ConfigError(f"field '{self._prefix}{name}' is missing")
+        return self.left.pop(name)
+
+    def _wrong(self, name: str, expected: str, value: Any) -> ConfigError:
+        return ConfigError(f"field '{self._prefix}{name}': expected {expected}, got {str(value)[:40]!r}")
