@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-CORE_MAY = {"homeport_core", "json", "struct", "collections", "micropython", "sys"}
+CORE_MAY = {"binascii", "homeport_core", "json", "struct", "collections", "micropython", "sys"}
 CORE_BACKENDS_MAY = {"cryptolib", "hashlib", "hmac", "cryptography", "zlib"}
 
 IMPURE = {
@@ -26,7 +26,7 @@ IMPURE = {
 
 # Adapters and roots, by package. What stands below `cli` are roots all of them.
 ADAPTERS = {
-    "homeport_device": {"acl_file", "device", "flash_unix", "hardware", "hardware_unix", "options", "own_service", "port", "port_cpython",
+    "homeport_device": {"acl_file", "device", "file_slots", "flash_unix", "hardware", "hardware_unix", "options", "own_service", "port", "port_cpython",
                         "port_micropython", "port_unix", "randomness", "serial_cpython", "serial_unix",
                         "stream_device", "tcp_cpython", "tcp_micropython"},
     "homeport": {"files", "tcp"},

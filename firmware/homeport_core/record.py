@@ -1,0 +1,106 @@
+"""The format of what a board keeps in flash (docs/firmware.md, "What is kept in flash").
+
+Four records, each in two slots that hold the same. A slot begins with a header, which is written last: the payload
+is complete and checked before anything says that it is there. On raw flash a slot is some erase blocks of its own,
+the header alone in the first page; on a file system a slot is a file, the payload right behind the header.
+
+Header, big-endian: magic and format 4, kind 1, zeros 3, sequence number 4, length of the payload 4, CRC-32 of the
+payload 4, CRC-32 of the 20 octets before 4. The sequence number counts how often the record was written, modulo 2**32.
+"""
+
+from binascii import crc32
+
+from homeport_core.compat import const
+from homeport_core.errors import ConfigError
+
+SECRETS = const(0)
+CONFIG = const(1)
+USERS = const(2)
+FACTORY = const(3)
+NAMES = ("secrets", "config", "users", "factory")
+SLOTS = (0, 1)
+
+BLOCK_LEN = const(4096)
+PAGE_LEN = const(256)
+SLOT_BLOCKS = (1, 1, 3, 3)
+REGION_LEN = const(0x10000)
+
+HEADER_LEN = const(24)
+SEQUENCE_MASK = const(0xFFFFFFFF)
+_HALF = const(0x80000000)
+_CHECKED_LEN = const(20)
+_MAGIC = b"HPR\x01"
+
+
+def slot_len(kind: int) -> int:
+    """Octets that a slot of this record takes in raw flash."""
+    return SLOT_BLOCKS[kind] * BLOCK_LEN
+
+
+def slot_offset(kind: int, slot: int) -> int:
+    """Where a slot begins in the region."""
+    return (2 * sum(SLOT_BLOCKS[:kind]) + slot * SLOT_BLOCKS[kind]) * BLOCK_LEN
+
+
+def capacity(kind: int) -> int:
+    """The longest payload, in octets, wherever it is kept."""
+    return slot_len(kind) - PAGE_LEN
+
+
+def file_name(kind: int, slot: int) -> str:
+    """The slot's name where slots are files."""
+    return "%s.%d" % (NAMES[kind], slot)
+
+
+def pack_header(kind: int, sequence: int, length: int, crc: int) -> bytes:
+    """The 24 octets that make a payload of this length and CRC-32 a record."""
+    words = b"".join(word.to_bytes(4, "big") for word in (kind << 24, sequence, length, crc))
+    head = _MAGIC + words
+    return head + crc32(head).to_bytes(4, "big")
+
+
+def read_header(kind: int, octets: bytes) -> tuple[int, int, int] | None:
+    """(sequence number, length, CRC-32 of the payload), or None when these octets are no header of such a record."""
+    if len(octets) != HEADER_LEN or octets[:4] != _MAGIC or _word(octets, 4) != kind << 24:
+        return None
+    if crc32(octets[:_CHECKED_LEN]) != _word(octets, _CHECKED_LEN) or _word(octets, 12) > capacity(kind):
+        return None
+    return _word(octets, 8), _word(octets, 12), _word(octets, 16)
+
+
+def is_newer(sequence: int, than: int) -> bool:
+    """Whether a sequence number comes after another, across the wrap."""
+    return 0 < (sequence - than) & SEQUENCE_MASK < _HALF
+
+
+def slot_file(kind: int, sequence: int, payload: bytes) -> bytes:
+    """The file of a slot, for who builds file system images. Raises ConfigError when the payload is too long."""
+    check_length(kind, len(payload))
+    return pack_header(kind, sequence, len(payload), crc32(payload)) + payload
+
+
+def region_image(payloads: dict[int, bytes]) -> bytes:
+    """The whole region with the payloads of some records (kind to octets), for who builds flash images.
+
+    Records that are not named are blank: never written. Raises ConfigError when a payload is too long.
+    """
+    image = bytearray(b"\xff" * REGION_LEN)
+    for kind, payload in payloads.items():
+        octets = slot_file(kind, 1, payload)
+        for slot in SLOTS:
+            at = slot_offset(kind, slot)
+            image[at : at + HEADER_LEN] = octets[:HEADER_LEN]
+            at += PAGE_LEN
+            image[at : at + len(octets) - HEADER_LEN] = octets[HEADER_LEN:]
+    return bytes(image)
+
+
+def check_length(kind: int, length: int) -> None:
+    """Raises ConfigError when a payload of this length does not fit."""
+    if length > capacity(kind):
+        reason = "the record %s takes %d octets, not %d" % (NAMES[kind], capacity(kind), length)
+        raise ConfigError(reason, length)
+
+
+def _word(octets: bytes, off: int) -> int:
+    return int.from_bytes(octets[off : off + 4], "big")

@@ -1,0 +1,254 @@
+"""Records that survive power cuts, worn-out flash and rot (docs/firmware.md, "What is kept in flash").
+
+Both slots of a record hold the same. A write replaces the one slot, makes sure of it and then copies it to the other,
+so at every moment one of them is whole: the old record or the new one. A store that finds the two different, because
+power was cut, copies the newer one again. When the newer one is damaged the record is damaged, even if an older one
+is whole: to fall back would bring back a user who was removed. Nothing but a complete write mends that.
+"""
+
+import errno
+from binascii import crc32
+
+from homeport_core.compat import const
+from homeport_core.errors import ConfigError, StorageError
+from homeport_core.record import (
+    NAMES,
+    SEQUENCE_MASK,
+    SLOTS,
+    check_length,
+    is_newer,
+    pack_header,
+    read_header,
+)
+
+_CHUNK_LEN = const(256)
+
+
+class RecordStore:
+    """`slots` is a FlashSlots or a FileSlots. One write at a time; nothing is kept in memory between calls.
+
+    `weak` names the records of which a slot could not be written since the start: they are safe in the other one.
+    """
+
+    def __init__(self, slots: object) -> None:
+        self.weak = []
+        self._slots = slots
+
+    def read(self, kind: int) -> bytes | None:
+        """The payload, None when the record was never written. Raises StorageError when it is damaged."""
+        reader = self.open(kind)
+        if reader is None:
+            return None
+        try:
+            return reader.read(reader.left)
+        finally:
+            reader.close()
+
+    def open(self, kind: int) -> object | None:
+        """A reader of the payload with `read(n)`, `close()` and `left`, the octets still to come; else like `read`."""
+        try:
+            found = self._survey(kind)
+            if found.header is None and self._slots.is_blank(kind, SLOTS[0]):
+                return None
+            if not found.is_whole:
+                raise StorageError("the record %s is damaged" % NAMES[kind])
+            if not found.has_twin:
+                self._copy(kind, found)
+            return _Reader(self._slots.open(kind, found.slot), found.header[1])
+        except OSError as error:
+            raise _failed(kind, "read", error)
+
+    def write(self, kind: int, payload: bytes) -> None:
+        """Replace the payload, unless it is the same. Raises ConfigError when it is too long, StorageError when flash
+        does not keep it; then the old one stays in force.
+        """
+        same = self.comparison(kind)
+        same.write(payload)
+        if not same.close():
+            writer = self.begin(kind, len(payload))
+            writer.write(payload)
+            writer.commit()
+
+    def comparison(self, kind: int) -> object:
+        """Write a payload to it and `close()` tells whether the record holds just this. A damaged one never does."""
+        return _Comparison(self, kind)
+
+    def begin(self, kind: int, length: int) -> object:
+        """A writer for a payload in pieces: `write(octets)`, then `commit()`. Raises like `write`."""
+        check_length(kind, length)
+        try:
+            return _Writer(self, kind, length)
+        except OSError as error:
+            raise _failed(kind, "stored", error)
+
+    def writes(self, kind: int) -> int:
+        """How often the record was written, as far as its header can be read: the erasures of each of its blocks."""
+        try:
+            found = self._survey(kind)
+        except OSError as error:
+            raise _failed(kind, "read", error)
+        return found.header[0] if found.header else 0
+
+    def _survey(self, kind: int) -> object:
+        """The newest header and what it is worth."""
+        found = _Found()
+        for slot in SLOTS:
+            header = read_header(kind, self._slots.read_header(kind, slot))
+            if header is None:
+                continue
+            is_whole = self._is_whole(kind, slot, header)
+            if found.header is None or is_newer(header[0], found.header[0]):
+                found.set(slot, header, is_whole)
+            elif header[0] == found.header[0]:
+                found.has_twin = is_whole and found.is_whole
+                if not found.is_whole:
+                    found.set(slot, header, is_whole)
+        return found
+
+    def _is_whole(self, kind: int, slot: int, header: tuple) -> bool:
+        reader = _Reader(self._slots.open(kind, slot), header[1])
+        try:
+            crc = 0
+            while reader.left:
+                octets = reader.read(_CHUNK_LEN)
+                if not octets:
+                    return False
+                crc = crc32(octets, crc)
+            return crc == header[2]
+        finally:
+            reader.close()
+
+    def _copy(self, kind: int, found: object) -> None:
+        """Make the other slot the same as the one found. A slot that cannot be written is remembered as weak."""
+        if kind in self.weak:
+            return
+        packed = pack_header(kind, *found.header)
+        other = 1 - found.slot
+        try:
+            self._slots.strengthen(kind, found.slot, packed)
+            self._slots.begin(kind, other)
+            reader = _Reader(self._slots.open(kind, found.slot), found.header[1])
+            try:
+                while reader.left:
+                    self._slots.append(reader.read(_CHUNK_LEN))
+            finally:
+                reader.close()
+            self._finish(kind, other, found.header)
+        except (OSError, StorageError):
+            self.weak.append(kind)
+
+    def _finish(self, kind: int, slot: int, header: tuple) -> None:
+        """Turn what was appended to a slot into a record. Raises StorageError when it does not read back."""
+        self._slots.end()
+        if not self._is_whole(kind, slot, header):
+            raise _lost(kind)
+        failure = None
+        try:
+            self._slots.put_header(kind, slot, pack_header(kind, *header))
+        except OSError as error:
+            failure = error
+        # What counts is what the next start will see, whatever the driver said.
+        if read_header(kind, self._slots.read_header(kind, slot)) != header:
+            raise StorageError(
+                "the record %s could not be stored: flash did not keep its header" % NAMES[kind], failure
+            )
+
+
+class _Found:
+    """What a look at both slots found. `header` is (sequence number, length, CRC-32) or None."""
+
+    def __init__(self) -> None:
+        self.slot = SLOTS[0]
+        self.header = None
+        self.is_whole = False
+        self.has_twin = False
+
+    def set(self, slot: int, header: tuple, is_whole: bool) -> None:
+        self.slot = slot
+        self.header = header
+        self.is_whole = is_whole
+
+
+class _Reader:
+    """A payload and not an octet more."""
+
+    def __init__(self, source: object, length: int) -> None:
+        self.left = length
+        self._source = source
+
+    def read(self, n: int) -> bytes:
+        octets = self._source.read(min(n, self.left))
+        self.left -= len(octets)
+        return octets
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _Comparison:
+    def __init__(self, store: RecordStore, kind: int) -> None:
+        try:
+            self._reader = store.open(kind)
+        except StorageError:
+            self._reader = None  # damaged: a write is what mends it
+        self._same = self._reader is not None
+
+    def write(self, octets: bytes | memoryview) -> None:
+        self._same = self._same and self._reader.read(len(octets)) == octets
+
+    def close(self) -> bool:
+        if self._reader is None:
+            return False
+        self._reader.close()
+        return self._same and not self._reader.left
+
+
+class _Writer:
+    """Fills the slot that is not in force."""
+
+    def __init__(self, store: RecordStore, kind: int, length: int) -> None:
+        self._store = store
+        self._slots = store._slots
+        self._kind = kind
+        self._left = length
+        self._length = length
+        self._crc = 0
+        found = store._survey(kind)
+        self._slot = 1 - found.slot
+        self._sequence = 1
+        if found.header:
+            self._sequence = (found.header[0] + 1) & SEQUENCE_MASK
+            self._slots.strengthen(kind, found.slot, pack_header(kind, *found.header))
+        self._slots.begin(kind, self._slot)
+
+    def write(self, octets: bytes | memoryview) -> None:
+        """The next octets. Raises StorageError."""
+        if len(octets) > self._left:
+            raise ConfigError("more octets than the record was begun for", self._length)
+        self._crc = crc32(octets, self._crc)
+        self._left -= len(octets)
+        try:
+            self._slots.append(octets)
+        except OSError as error:
+            raise _failed(self._kind, "stored", error)
+
+    def commit(self) -> None:
+        """Put the payload in force. Raises StorageError when flash did not keep it; the old one stays."""
+        if self._left:
+            raise ConfigError("fewer octets than the record was begun for", self._length)
+        found = _Found()
+        found.set(self._slot, (self._sequence, self._length, self._crc), True)
+        try:
+            self._store._finish(self._kind, self._slot, found.header)
+        except OSError as error:
+            raise _failed(self._kind, "stored", error)
+        self._store._copy(self._kind, found)
+
+
+def _failed(kind: int, what: str, error: OSError) -> StorageError:
+    full = " because flash is full" if error.errno == errno.ENOSPC else ""
+    return StorageError("the record %s could not be %s%s" % (NAMES[kind], what, full), error)
+
+
+def _lost(kind: int, detail: object = None) -> StorageError:
+    return StorageError("the record %s could not be stored: flash did not keep it" % NAMES[kind], detail)
