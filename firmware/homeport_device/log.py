@@ -4,6 +4,28 @@ from homeport_core.compat import const
 
 _SHOWN_MAX = const(64)
 
+# Kinds of events
+START = const(0)  # why the device started, what it found
+FAULT = const(1)  # a defect: something raised that should not have
+NETWORK = const(2)  # Wi-Fi
+BASESTATION = const(3)
+STORAGE = const(4)
+PERSON = const(5)  # button, switch, pairing
+
+_rings = []
+
+
+def keep_events(ring: object) -> None:
+    """Have events kept, by `ring.add(kind, text)`; None ends that."""
+    _rings[:] = () if ring is None else (ring,)
+
+
+def event(kind: int, *words: object) -> None:
+    """Print the words as one line, and keep them where events are kept."""
+    line(*words)
+    for ring in _rings:
+        ring.add(kind, " ".join([str(word) for word in words]))
+
 
 def line(*words: object) -> None:
     """Print the words as one line."""

@@ -1,0 +1,79 @@
+"""What a person finds at a board: button, switch and light, on the pins that `pins.py` names BUTTON, SWITCH, LED, RED,
+GREEN and BLUE. A part of the appliance: `step` every 20 ms.
+"""
+
+from homeport_core import ticks
+
+from homeport_device.acl import CLOSED
+from homeport_device.attach import ATTACHED
+from homeport_device.person import Person
+from homeport_device.provisioned import DAMAGED
+from homeport_device.status_light import ATTACHED as SHOW_ATTACHED
+from homeport_device.status_light import JOINING, LOCAL_ONLY, UNPROVISIONED
+
+_COLOURS = ("RED", "GREEN", "BLUE")
+
+
+class Panel:
+    """`factory_reset()` is called for a press of ten seconds, see `Person`."""
+
+    def __init__(self, now_ms: int, device: object, hardware: object, factory_reset: object) -> None:
+        self._device = device
+        self._hardware = hardware
+        self._lamp = Lamp(hardware)
+        inputs = {name: _reader(hardware.input(name)) for name in ("BUTTON", "SWITCH") if hardware.has(name)}
+        self._person = Person(now_ms, device.acl, inputs, factory_reset, device.config.pairing_button)
+        device.stack.set_remote(self._person.remote_on)
+
+    def step(self, now_ms: int) -> None:
+        """Look at the pins, act, move the light; start anew when a factory reset is done."""
+        person, stack = self._person, self._device.stack
+        was_on = person.remote_on
+        person.step(now_ms, self._state(), self._is_faulty())
+        self._lamp.follow(person.light)
+        if person.remote_on != was_on:
+            stack.set_remote(person.remote_on)
+            stack.port.call(stack.timeout)
+        if person.restart_ms is not None and ticks.diff(now_ms, person.restart_ms) >= 0:
+            self._hardware.reset()
+
+    def _state(self) -> int:
+        """How the network is."""
+        config, stack = self._device.config, self._device.stack
+        if not config.networks and self._hardware.wifi() is not None:
+            return UNPROVISIONED
+        if stack.output.down:
+            return JOINING
+        return SHOW_ATTACHED if stack.state == ATTACHED else LOCAL_ONLY
+
+    def _is_faulty(self) -> bool:
+        """Whether something is damaged that only a person can mend."""
+        config, acl = self._device.config, self._device.acl
+        closed = (acl.system, acl.default_user, acl.first_user) == CLOSED
+        return closed or DAMAGED in (config.secrets_found, config.config_found)
+
+
+class Lamp:
+    """The light's pins; written only when the light changes."""
+
+    def __init__(self, hardware: object) -> None:
+        self._plain = hardware.output("LED") if hardware.has("LED") else None
+        self._colours = ()
+        if all(hardware.has(name) for name in _COLOURS):
+            self._colours = tuple([hardware.pwm(name) for name in _COLOURS])
+        self._shown = None
+
+    def follow(self, light: object) -> None:
+        """Bring the pins to what the light shows."""
+        shown = (light.state, light.is_on)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        if self._plain is not None:
+            self._plain.value(int(light.is_on))
+        for i in range(len(self._colours)):
+            self._colours[i].level(light.colour[i])
+
+
+def _reader(pin: object) -> object:
+    return lambda: bool(pin.value())
