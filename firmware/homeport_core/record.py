@@ -13,16 +13,16 @@ from binascii import crc32
 from homeport_core.compat import const
 from homeport_core.errors import ConfigError
 
-SECRETS = const(0)
-CONFIG = const(1)
-USERS = const(2)
-FACTORY = const(3)
-NAMES = ("secrets", "config", "users", "factory")
+SECRETS = "secrets"
+CONFIG = "config"
+USERS = "users"
+FACTORY = "factory"
+KINDS = (SECRETS, CONFIG, USERS, FACTORY)
 SLOTS = (0, 1)
 
 BLOCK_LEN = const(4096)
 PAGE_LEN = const(256)
-SLOT_BLOCKS = (1, 1, 3, 3)
+SLOT_BLOCKS = {SECRETS: 1, CONFIG: 1, USERS: 3, FACTORY: 3}
 REGION_LEN = const(0x10000)
 
 HEADER_LEN = const(24)
@@ -32,36 +32,37 @@ _CHECKED_LEN = const(20)
 _MAGIC = b"HPR\x01"
 
 
-def slot_len(kind: int) -> int:
+def slot_len(kind: str) -> int:
     """Octets that a slot of this record takes in raw flash."""
     return SLOT_BLOCKS[kind] * BLOCK_LEN
 
 
-def slot_offset(kind: int, slot: int) -> int:
+def slot_offset(kind: str, slot: int) -> int:
     """Where a slot begins in the region."""
-    return (2 * sum(SLOT_BLOCKS[:kind]) + slot * SLOT_BLOCKS[kind]) * BLOCK_LEN
+    before = sum(SLOT_BLOCKS[other] for other in KINDS[: KINDS.index(kind)])
+    return (len(SLOTS) * before + slot * SLOT_BLOCKS[kind]) * BLOCK_LEN
 
 
-def capacity(kind: int) -> int:
+def capacity(kind: str) -> int:
     """The longest payload, in octets, wherever it is kept."""
     return slot_len(kind) - PAGE_LEN
 
 
-def file_name(kind: int, slot: int) -> str:
+def file_name(kind: str, slot: int) -> str:
     """The slot's name where slots are files."""
-    return "%s.%d" % (NAMES[kind], slot)
+    return "%s.%d" % (kind, slot)
 
 
-def pack_header(kind: int, sequence: int, length: int, crc: int) -> bytes:
+def pack_header(kind: str, sequence: int, length: int, crc: int) -> bytes:
     """The 24 octets that make a payload of this length and CRC-32 a record."""
-    words = b"".join(word.to_bytes(4, "big") for word in (kind << 24, sequence, length, crc))
+    words = b"".join(word.to_bytes(4, "big") for word in (KINDS.index(kind) << 24, sequence, length, crc))
     head = _MAGIC + words
     return head + crc32(head).to_bytes(4, "big")
 
 
-def read_header(kind: int, octets: bytes) -> tuple[int, int, int] | None:
+def read_header(kind: str, octets: bytes) -> tuple[int, int, int] | None:
     """(sequence number, length, CRC-32 of the payload), or None when these octets are no header of such a record."""
-    if len(octets) != HEADER_LEN or octets[:4] != _MAGIC or _word(octets, 4) != kind << 24:
+    if len(octets) != HEADER_LEN or octets[:4] != _MAGIC or _word(octets, 4) != KINDS.index(kind) << 24:
         return None
     if crc32(octets[:_CHECKED_LEN]) != _word(octets, _CHECKED_LEN) or _word(octets, 12) > capacity(kind):
         return None
@@ -73,14 +74,14 @@ def is_newer(sequence: int, than: int) -> bool:
     return 0 < (sequence - than) & SEQUENCE_MASK < _HALF
 
 
-def slot_file(kind: int, sequence: int, payload: bytes) -> bytes:
+def slot_file(kind: str, sequence: int, payload: bytes) -> bytes:
     """The file of a slot, for who builds file system images. Raises ConfigError when the payload is too long."""
     check_length(kind, len(payload))
     return pack_header(kind, sequence, len(payload), crc32(payload)) + payload
 
 
-def region_image(payloads: dict[int, bytes]) -> bytes:
-    """The whole region with the payloads of some records (kind to octets), for who builds flash images.
+def region_image(payloads: dict[str, bytes]) -> bytes:
+    """The whole region with the payloads of some records (by kind), for who builds flash images.
 
     Records that are not named are blank: never written. Raises ConfigError when a payload is too long.
     """
@@ -95,10 +96,10 @@ def region_image(payloads: dict[int, bytes]) -> bytes:
     return bytes(image)
 
 
-def check_length(kind: int, length: int) -> None:
+def check_length(kind: str, length: int) -> None:
     """Raises ConfigError when a payload of this length does not fit."""
     if length > capacity(kind):
-        reason = "the record %s takes %d octets, not %d" % (NAMES[kind], capacity(kind), length)
+        reason = "the record %s takes %d octets, not %d" % (kind, capacity(kind), length)
         raise ConfigError(reason, length)
 
 

@@ -19,7 +19,7 @@ class FileSlots:
         self._files = files or Files()
         self._file = None
 
-    def read_header(self, kind: int, slot: int) -> bytes:
+    def read_header(self, kind: str, slot: int) -> bytes:
         """The octets where the slot's header is, or would be."""
         path = self._path(kind, slot)
         if not self._files.exists(path):
@@ -30,17 +30,17 @@ class FileSlots:
         finally:
             file.close()
 
-    def open(self, kind: int, slot: int) -> object:
+    def open(self, kind: str, slot: int) -> object:
         """The payload: `read(n)` gives the next n octets at most; `close()`."""
         file = self._files.open(self._path(kind, slot), "rb")
         file.read(HEADER_LEN)
         return file
 
-    def is_blank(self, kind: int, slot: int) -> bool:
+    def is_blank(self, kind: str, slot: int) -> bool:
         """Whether nothing was ever written there, not even in part."""
         return not self._files.exists(self._path(kind, slot))
 
-    def begin(self, kind: int, slot: int) -> None:
+    def begin(self, kind: str, slot: int) -> None:
         """Clear the slot, for `append`."""
         self._files.make_folder(self._folder)
         self._file = self._files.open(self._path(kind, slot), "wb")
@@ -54,7 +54,7 @@ class FileSlots:
         """The payload is complete: get it onto the disk."""
         self._close(self._file)
 
-    def put_header(self, kind: int, slot: int, header: bytes) -> None:
+    def put_header(self, kind: str, slot: int, header: bytes) -> None:
         """Make the payload a record."""
         file = self._files.open(self._path(kind, slot), "r+b")
         try:
@@ -62,10 +62,10 @@ class FileSlots:
         finally:
             self._close(file)
 
-    def strengthen(self, kind: int, slot: int, header: bytes) -> None:
+    def strengthen(self, kind: str, slot: int, header: bytes) -> None:
         """Files do not fade: nothing to do."""
 
-    def _path(self, kind: int, slot: int) -> str:
+    def _path(self, kind: str, slot: int) -> str:
         return self._folder + "/" + file_name(kind, slot)
 
     def _close(self, file: object) -> None:

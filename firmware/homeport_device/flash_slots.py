@@ -27,17 +27,17 @@ class FlashSlots:
         self._fill = 0  # octets in the page
         self._at = 0  # where in flash the page belongs
 
-    def read_header(self, kind: int, slot: int) -> bytes:
+    def read_header(self, kind: str, slot: int) -> bytes:
         """The octets where the slot's header is, or would be."""
         header = bytearray(HEADER_LEN)
         self._region.read_into(slot_offset(kind, slot), header)
         return bytes(header)
 
-    def open(self, kind: int, slot: int) -> object:
+    def open(self, kind: str, slot: int) -> object:
         """The payload: `read(n)` gives the next n octets, and goes on behind its end; `close()`."""
         return _Reader(self._region, slot_offset(kind, slot) + PAGE_LEN)
 
-    def is_blank(self, kind: int, slot: int) -> bool:
+    def is_blank(self, kind: str, slot: int) -> bool:
         """Whether nothing was ever written there, not even in part."""
         at = slot_offset(kind, slot)
         blank = b"\xff" * PAGE_LEN
@@ -47,7 +47,7 @@ class FlashSlots:
                 return False
         return True
 
-    def begin(self, kind: int, slot: int) -> None:
+    def begin(self, kind: str, slot: int) -> None:
         """Clear the slot, for `append`."""
         at = slot_offset(kind, slot)
         for block in range(at // BLOCK_LEN, at // BLOCK_LEN + SLOT_BLOCKS[kind]):
@@ -73,7 +73,7 @@ class FlashSlots:
         if self._fill:
             self._program()
 
-    def put_header(self, kind: int, slot: int, header: bytes) -> None:
+    def put_header(self, kind: str, slot: int, header: bytes) -> None:
         """Make the payload a record."""
         self._region.program(slot_offset(kind, slot), header)
 

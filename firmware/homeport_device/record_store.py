@@ -12,7 +12,6 @@ from binascii import crc32
 from homeport_core.compat import const
 from homeport_core.errors import ConfigError, StorageError
 from homeport_core.record import (
-    NAMES,
     SEQUENCE_MASK,
     SLOTS,
     check_length,
@@ -34,7 +33,7 @@ class RecordStore:
         self.weak = []
         self._slots = slots
 
-    def read(self, kind: int) -> bytes | None:
+    def read(self, kind: str) -> bytes | None:
         """The payload, None when the record was never written. Raises StorageError when it is damaged."""
         reader = self.open(kind)
         if reader is None:
@@ -44,21 +43,21 @@ class RecordStore:
         finally:
             reader.close()
 
-    def open(self, kind: int) -> object | None:
+    def open(self, kind: str) -> object | None:
         """A reader of the payload with `read(n)`, `close()` and `left`, the octets still to come; else like `read`."""
         try:
             found = self._survey(kind)
             if found.header is None and self._slots.is_blank(kind, SLOTS[0]):
                 return None
             if not found.is_whole:
-                raise StorageError("the record %s is damaged" % NAMES[kind])
+                raise StorageError("the record %s is damaged" % kind)
             if not found.has_twin:
                 self._copy(kind, found)
             return _Reader(self._slots.open(kind, found.slot), found.header[1])
         except OSError as error:
             raise _failed(kind, "read", error)
 
-    def write(self, kind: int, payload: bytes) -> None:
+    def write(self, kind: str, payload: bytes) -> None:
         """Replace the payload, unless it is the same. Raises ConfigError when it is too long, StorageError when flash
         does not keep it; then the old one stays in force.
         """
@@ -69,11 +68,11 @@ class RecordStore:
             writer.write(payload)
             writer.commit()
 
-    def comparison(self, kind: int) -> object:
+    def comparison(self, kind: str) -> object:
         """Write a payload to it and `close()` tells whether the record holds just this. A damaged one never does."""
         return _Comparison(self, kind)
 
-    def begin(self, kind: int, length: int) -> object:
+    def begin(self, kind: str, length: int) -> object:
         """A writer for a payload in pieces: `write(octets)`, then `commit()`. Raises like `write`."""
         check_length(kind, length)
         try:
@@ -81,7 +80,7 @@ class RecordStore:
         except OSError as error:
             raise _failed(kind, "stored", error)
 
-    def writes(self, kind: int) -> int:
+    def writes(self, kind: str) -> int:
         """How often the record was written, as far as its header can be read: the erasures of each of its blocks."""
         try:
             found = self._survey(kind)
@@ -89,7 +88,7 @@ class RecordStore:
             raise _failed(kind, "read", error)
         return found.header[0] if found.header else 0
 
-    def _survey(self, kind: int) -> object:
+    def _survey(self, kind: str) -> object:
         """The newest header and what it is worth."""
         found = _Found()
         for slot in SLOTS:
@@ -105,7 +104,7 @@ class RecordStore:
                     found.set(slot, header, is_whole)
         return found
 
-    def _is_whole(self, kind: int, slot: int, header: tuple) -> bool:
+    def _is_whole(self, kind: str, slot: int, header: tuple) -> bool:
         reader = _Reader(self._slots.open(kind, slot), header[1])
         try:
             crc = 0
@@ -118,7 +117,7 @@ class RecordStore:
         finally:
             reader.close()
 
-    def _copy(self, kind: int, found: object) -> None:
+    def _copy(self, kind: str, found: object) -> None:
         """Make the other slot the same as the one found. A slot that cannot be written is remembered as weak."""
         if kind in self.weak:
             return
@@ -137,7 +136,7 @@ class RecordStore:
         except (OSError, StorageError):
             self.weak.append(kind)
 
-    def _finish(self, kind: int, slot: int, header: tuple) -> None:
+    def _finish(self, kind: str, slot: int, header: tuple) -> None:
         """Turn what was appended to a slot into a record. Raises StorageError when it does not read back."""
         self._slots.end()
         if not self._is_whole(kind, slot, header):
@@ -149,9 +148,7 @@ class RecordStore:
             failure = error
         # What counts is what the next start will see, whatever the driver said.
         if read_header(kind, self._slots.read_header(kind, slot)) != header:
-            raise StorageError(
-                "the record %s could not be stored: flash did not keep its header" % NAMES[kind], failure
-            )
+            raise StorageError("the record %s could not be stored: flash did not keep its header" % kind, failure)
 
 
 class _Found:
@@ -186,7 +183,7 @@ class _Reader:
 
 
 class _Comparison:
-    def __init__(self, store: RecordStore, kind: int) -> None:
+    def __init__(self, store: RecordStore, kind: str) -> None:
         try:
             self._reader = store.open(kind)
         except StorageError:
@@ -206,7 +203,7 @@ class _Comparison:
 class _Writer:
     """Fills the slot that is not in force."""
 
-    def __init__(self, store: RecordStore, kind: int, length: int) -> None:
+    def __init__(self, store: RecordStore, kind: str, length: int) -> None:
         self._store = store
         self._slots = store._slots
         self._kind = kind
@@ -245,10 +242,10 @@ class _Writer:
         self._store._copy(self._kind, found)
 
 
-def _failed(kind: int, what: str, error: OSError) -> StorageError:
+def _failed(kind: str, what: str, error: OSError) -> StorageError:
     full = " because flash is full" if error.errno == errno.ENOSPC else ""
-    return StorageError("the record %s could not be %s%s" % (NAMES[kind], what, full), error)
+    return StorageError("the record %s could not be %s%s" % (kind, what, full), error)
 
 
-def _lost(kind: int, detail: object = None) -> StorageError:
-    return StorageError("the record %s could not be stored: flash did not keep it" % NAMES[kind], detail)
+def _lost(kind: str, detail: object = None) -> StorageError:
+    return StorageError("the record %s could not be stored: flash did not keep it" % kind, detail)
