@@ -54,6 +54,10 @@ class ConnectFailed(_Advised):
         self.attempts = attempts
 
 
+class BoardError(_Advised):
+    """A board at a serial port is not there, is not what was expected, or did not do what it was told."""
+
+
 class InternalError(HomeportError):
     """This program is wrong, not what it met: the connection that it happened on has ended, others go on."""
 
@@ -72,6 +76,7 @@ class StreamError(_Advised, ConnectionError):
 
 __all__ = [
     "AuthError",
+    "BoardError",
     "ConfigError",
     "ConnectFailed",
     "DeviceOffline",

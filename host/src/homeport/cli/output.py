@@ -15,6 +15,7 @@ import typer
 
 from homeport.cli.context import settings_of
 from homeport.errors import (
+    BoardError,
     ConfigError,
     ConnectFailed,
     DeviceOffline,
@@ -48,7 +49,7 @@ class ExitCode(IntEnum):
 
 EXIT_CODE_HELP = (
     "Exit codes: 0 done; 1 unexpected failure; 2 wrong usage; 3 profile, file, port or setting not usable; "
-    "4 device not found, offline or not reachable; 5 refused by the device or not paired; "
+    "4 device or board not found, offline or not reachable; 5 refused by the device or not paired; "
     "6 basestation not reachable or not the pinned one; 7 no answer in time; 130 interrupted."
 )
 
@@ -57,6 +58,7 @@ _MEANINGS: tuple[tuple[type[HomeportError], ExitCode, str | None], ...] = (
     (DeviceOffline, ExitCode.UNREACHABLE, "is it switched on, and has its owner left remote access on?"),
     (ConnectFailed, ExitCode.UNREACHABLE, "'homeport discover' shows what answers on this network"),
     (GateError, ExitCode.BASESTATION, "'homeport profile show NAME' shows the address and pin in use"),
+    (BoardError, ExitCode.UNREACHABLE, None),
     (NotPaired, ExitCode.REFUSED, "'homeport pair DEVICE' on its own network, or ask its owner for access"),
     (NotEndToEnd, ExitCode.REFUSED, None),
     (RefusedError, ExitCode.REFUSED, None),
