@@ -35,7 +35,7 @@ VARIANTS = ("full", "tiny")
 # A module whose name ends like this is for that platform alone.
 PLATFORM_ENDINGS = ("cpython", "linux", "unix", "esp32", "rp2")
 NOT_ON_BOARDS = {"homeport_core.catalogue"}
-NOT_ON_UNIX = {"homeport_device.port_board"}
+NOT_ON_UNIX = {"homeport_device.port_board", "homeport_device.hardware_board"}
 # What becomes one module each, and by the import of what, in the order in which they are loaded.
 BUNDLES = {
     "homeport_firmware": ("homeport_device.device", "homeport_device.device_config"),
@@ -50,6 +50,7 @@ FACES = (
     "homeport_core.errors",
     "homeport_device.acl",
     "homeport_device.device",
+    "homeport_device.log",
     "homeport_device.stream_device",
 )
 # In a tiny build there is nothing that only these import.
@@ -75,7 +76,21 @@ def sources(apps: list[Path], platform: str, variant: str) -> dict[str, str]:
         if missing:
             raise SystemExit("\n".join(sorted(missing)))
         ours = {name: text for name, text in ours.items() if name in kept}
-    return ours | {app.stem: app.read_text() for app in apps}
+    return ours | {name: text for app in apps for name, text in with_own(app).items() if not name.endswith(others)}
+
+
+def with_own(app: Path) -> dict[str, str]:
+    """The text of an application, and of the modules in folders beside it that it needs, by name."""
+    found = {app.stem: app.read_text()}
+    waiting = [app.stem]
+    while waiting:
+        for node in ast.walk(ast.parse(found[waiting.pop()])):
+            name = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            path = app.parent / f"{name.replace('.', '/')}.py"
+            if "." in name and not name.startswith("homeport_") and name not in found and path.is_file():
+                found[name] = path.read_text()
+                waiting.append(name)
+    return found
 
 
 def imports(text: str, modules: dict[str, str]) -> set[str]:

@@ -8,11 +8,15 @@ from homeport_core.compat import MICROPYTHON
 sys.path.insert(0, (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/../../firmware/examples")
 
 from drivers.ina219 import INA219, RangeError, rounded  # noqa: E402
-from drivers.power_sensor import BlinkaINA219, open_power_sensor  # noqa: E402
+from drivers.power_sensor import open_power_sensor  # noqa: E402
 from fake_ina219 import CONFIG_AT_START, FakeINA219  # noqa: E402
 
 # Adafruit's driver needs CPython; elsewhere ours alone is tried.
-DRIVERS = (INA219,) if MICROPYTHON else (INA219, BlinkaINA219)
+DRIVERS = (INA219,)
+if not MICROPYTHON:
+    from drivers import ina219_linux
+
+    DRIVERS += (ina219_linux.INA219,)
 
 
 class Hardware:
@@ -46,18 +50,18 @@ class Readings(unittest.TestCase):
         )
         for driver in DRIVERS:
             for (voltage_mv, drop_uv, shunt_uohm), expected in cases:
-                with self.subTest(driver=driver.__name__, voltage_mv=voltage_mv, drop_uv=drop_uv):
+                with self.subTest(driver=str(driver), voltage_mv=voltage_mv, drop_uv=drop_uv):
                     sensor = driver(FakeINA219(voltage_mv, drop_uv), shunt_uohm=shunt_uohm)
                     self.assertEqual(sensor.read(), expected)
 
     def test_what_is_between_two_steps_is_told_as_the_lower_one(self):
         for driver in DRIVERS:
-            with self.subTest(driver=driver.__name__):
+            with self.subTest(driver=str(driver)):
                 self.assertEqual(driver(FakeINA219(12_003, 10_009)).read(), (12_000, 100_000, 1_200))
 
     def test_values_are_followed(self):
         for driver in DRIVERS:
-            with self.subTest(driver=driver.__name__):
+            with self.subTest(driver=str(driver)):
                 chip = FakeINA219(12_000, 10_000)
                 sensor = driver(chip)
                 sensor.read()
@@ -66,12 +70,12 @@ class Readings(unittest.TestCase):
 
     def test_nobody_at_the_address_is_an_error(self):
         for driver in DRIVERS:
-            with self.subTest(driver=driver.__name__), self.assertRaises(OSError):
+            with self.subTest(driver=str(driver)), self.assertRaises(OSError):
                 driver(FakeINA219(address=0x41)).read()
 
     def test_a_sensor_that_is_unplugged_is_an_error(self):
         for driver in DRIVERS:
-            with self.subTest(driver=driver.__name__):
+            with self.subTest(driver=str(driver)):
                 chip = FakeINA219(12_000, 10_000)
                 sensor = driver(chip)
                 sensor.read()
@@ -81,7 +85,7 @@ class Readings(unittest.TestCase):
 
     def test_a_supply_that_failed_unseen_does_not_falsify(self):
         for driver in DRIVERS:
-            with self.subTest(driver=driver.__name__):
+            with self.subTest(driver=str(driver)):
                 chip = FakeINA219(12_000, 10_000)
                 sensor = driver(chip)
                 sensor.read()
@@ -91,7 +95,7 @@ class Readings(unittest.TestCase):
     def test_the_end_of_the_widest_range_is_an_error_and_no_reading(self):
         for driver in DRIVERS:
             for drop_uv in (320_000, -320_000, 500_000):
-                with self.subTest(driver=driver.__name__, drop_uv=drop_uv):
+                with self.subTest(driver=str(driver), drop_uv=drop_uv):
                     chip = FakeINA219(12_000, drop_uv)
                     sensor = INA219(chip, max_ma=3_199) if driver is INA219 else driver(chip)
                     with self.assertRaises(RangeError):
@@ -150,8 +154,8 @@ class Choice(unittest.TestCase):
                 self.assertTrue(isinstance(open_power_sensor(Hardware(name, FakeINA219())), INA219))
 
     def test_linux_has_adafruits(self):
-        if not MICROPYTHON:  # for which there is no Blinka
-            self.assertTrue(isinstance(open_power_sensor(Hardware("linux", FakeINA219())), BlinkaINA219))
+        for driver in DRIVERS[1:]:
+            self.assertTrue(isinstance(open_power_sensor(Hardware("linux", FakeINA219())), driver))
 
 
 if __name__ == "__main__":

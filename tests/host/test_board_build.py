@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+from build_firmware import with_own
 from shorten import keywords, shorten_parameters
 from tables import pack_tables
 
@@ -78,3 +79,12 @@ def test_a_table_that_another_module_wants_stays() -> None:
     tree = ast.parse(TABLES)
     pack_tables(tree, {"TABLE"})
     assert ast.unparse(tree) == ast.unparse(ast.parse(TABLES))
+
+
+def test_an_application_brings_the_modules_beside_it_that_it_needs(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "app.py").write_text("import sys\nfrom parts.one import name\nfrom homeport_core.rpc import RAW\n")
+    (tmp_path / "parts/one.py").write_text("def name():\n    from parts.two import other\n")
+    (tmp_path / "parts/two.py").write_text("from parts.one import name\n")
+    (tmp_path / "parts/unused.py").write_text("")
+    assert sorted(with_own(tmp_path / "app.py")) == ["app", "parts.one", "parts.two"]
