@@ -8,7 +8,7 @@
     DIR/state            files of a board without a region
 
 The board ends with exit code 42 when it resets, and is killed when its watchdog bites; who started it, starts it again.
-Temperature and the current sensor on the bus (`ina219_simulated`) follow the clock.
+Temperature and the current sensor on the bus (`ina219_unix`) follow the clock.
 """
 
 import os
@@ -79,7 +79,7 @@ class Hardware(HardwareBase):
         return _Channel(self.output(name))
 
     def i2c(self) -> object:
-        from homeport_device.ina219_simulated import Bus
+        from homeport_device.ina219_unix import Bus
 
         self.find("SDA")
         self.find("SCL")

@@ -19,7 +19,7 @@
     open_serial(path, owner) -> channel      a serial line at 115200 8N1, raw; raises OSError when it cannot be opened
     stop() close()
 
-An endpoint is 6 octets: IPv4 address and port. Boards add a file with the same face.
+An endpoint is 6 octets: IPv4 address and port. A further platform adds a file with the same face.
 
 A channel is a stream of octets that never blocks. All calls to its owner come through the driver, so they get the
 time first and may use the stack; none comes from within a call of the owner, and none after `close`:
@@ -48,6 +48,8 @@ if not MICROPYTHON:
     from homeport_device.port_cpython import Port
 elif sys.platform in ("linux", "darwin"):
     from homeport_device.port_unix import Port
+elif sys.platform in ("esp32", "rp2"):
+    from homeport_device.port_board import Port
 else:
     raise ConfigError("no port for this platform: " + sys.platform)
 

@@ -10,6 +10,7 @@ import socket
 from homeport_core.compat import const
 
 _CONNECT_MS = const(10000)
+_ASK_AGAIN_MS = const(20)
 _OPTION_LEN = const(3)
 _READ = const(0)
 _WRITE = const(1)
@@ -112,12 +113,16 @@ class Channel:
 
     async def _settle(self, address: bytes | tuple) -> None:
         await _Ready(self._opened, _WRITE)
+        outcome = _connect(self._opened, address)
+        while outcome == errno.EALREADY:  # lwIP calls a socket writable before it is connected
+            await asyncio.sleep_ms(_ASK_AGAIN_MS)
+            outcome = _connect(self._opened, address)
         self._tasks[_WRITE] = None
         limit = self._limit
         self._limit = None
         limit.cancel()
-        done = _connect(self._opened, address) in _CONNECTED
-        self._driver.call(self._owner.tcp_ready if done else self._owner.tcp_failed, self)
+        owner = self._owner
+        self._driver.call(owner.tcp_ready if outcome in _CONNECTED else owner.tcp_failed, self)
 
     async def _expire(self, delay_ms: int) -> None:
         await asyncio.sleep_ms(delay_ms)
