@@ -36,6 +36,7 @@ class Station:
         self.channels = []
         self.brightness = [BRIGHTEST] * len(COLOURS)
         self.relay = None
+        self.bus = None
         self.sensor = None
         self.is_failing = False
 
@@ -43,6 +44,7 @@ class Station:
         """Everything off. Raises ConfigError when a pin is missing."""
         self.channels = [hardware.pwm(name) for name in COLOURS]
         self.relay = hardware.output("RELAY")
+        self.bus = hardware.i2c()
         self.hardware = hardware
 
     def opened(self):
@@ -67,10 +69,10 @@ class Station:
 
     def power(self):
         """Voltage in mV, power in mW. A sensor that is plugged in again is set up again."""
-        hardware = self.opened()
+        self.opened()
         try:
             if self.sensor is None:
-                self.sensor = open_power_sensor(hardware)
+                self.sensor = open_power_sensor(self.bus)
             voltage_mv, _, power_mw = self.sensor.read()
         except OSError as error:
             self.sensor = None
@@ -83,7 +85,7 @@ class Station:
         """One line when the sensor begins to fail, one when it works again."""
         if is_failing != self.is_failing:
             self.is_failing = is_failing
-            log.line("power sensor", "fails: " + log.printable(error) if is_failing else "works again")
+            log.event(log.FAULT, "power sensor", "fails: " + log.printable(error) if is_failing else "works again")
 
     def temperature_mc(self):
         """Thousandths of a degree Celsius."""

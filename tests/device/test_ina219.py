@@ -19,15 +19,11 @@ if not MICROPYTHON:
     DRIVERS += (ina219_linux.INA219,)
 
 
-class Hardware:
-    """A board with nothing but a bus."""
+class BlinkasBus:
+    """As `hardware_linux` has it."""
 
-    def __init__(self, name, bus):
-        self.name = name
-        self._bus = bus
-
-    def i2c(self):
-        return self._bus
+    def __init__(self, busio):
+        self.busio = busio
 
 
 class Readings(unittest.TestCase):
@@ -146,16 +142,19 @@ class OurDriver(unittest.TestCase):
 
 
 class Choice(unittest.TestCase):
-    """Which driver serves which platform."""
+    """Which driver serves which bus."""
 
     def test_boards_have_ours(self):
-        for name in ("esp32", "rp2", "unix"):
-            with self.subTest(name=name):
-                self.assertTrue(isinstance(open_power_sensor(Hardware(name, FakeINA219())), INA219))
+        self.assertTrue(isinstance(open_power_sensor(FakeINA219()), INA219))
 
-    def test_linux_has_adafruits(self):
+    def test_blinka_has_adafruits(self):
         for driver in DRIVERS[1:]:
-            self.assertTrue(isinstance(open_power_sensor(Hardware("linux", FakeINA219())), driver))
+            self.assertTrue(isinstance(open_power_sensor(BlinkasBus(FakeINA219())), driver))
+
+    def test_the_shunt_is_told_to_both(self):
+        for bus in (FakeINA219(12_000, 10_000), BlinkasBus(FakeINA219(12_000, 10_000)))[: len(DRIVERS)]:
+            with self.subTest(bus=str(bus)):
+                self.assertEqual(open_power_sensor(bus, 50_000).read(), (12_000, 200_000, 2_400))
 
 
 if __name__ == "__main__":

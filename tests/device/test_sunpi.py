@@ -65,9 +65,12 @@ class StationCase(unittest.TestCase):
         self.hardware = Hardware()
         sunpi.station.open(self.hardware)
         self.lines = []
-        real = log.line
-        log.line = lambda *words: self.lines.append(" ".join(str(word) for word in words))
-        self.addCleanup(setattr, log, "line", real)
+        log.keep_events(self)
+        self.addCleanup(log.keep_events, None)
+
+    def add(self, kind, text):
+        """As a ring of events."""
+        self.lines.append(text)
 
     def call(self, name, *values):
         return application.call(sunpi.device, name + ".json", *values)

@@ -3,13 +3,15 @@
 from drivers.ina219 import SHUNT_UOHM
 
 
-def open_power_sensor(hardware: object, shunt_uohm: int = SHUNT_UOHM) -> object:
-    """The INA219 on the hardware's bus: `read()` as `drivers.ina219` says. Raises OSError when it does not answer.
+def open_power_sensor(bus: object, shunt_uohm: int = SHUNT_UOHM) -> object:
+    """The INA219 on a bus of `hardware.i2c()`: by Adafruit's driver where the bus is Blinka's, else by ours.
 
-    Raises ConfigError when the board's pins.py names no bus.
+    It has `read()` as `drivers.ina219` says. Raises OSError when nothing answers.
     """
-    if hardware.name == "linux":
+    if hasattr(bus, "busio"):
         from drivers.ina219_linux import INA219
-    else:
-        from drivers.ina219 import INA219
-    return INA219(hardware.i2c(), shunt_uohm=shunt_uohm)
+
+        return INA219(bus.busio, shunt_uohm)
+    from drivers.ina219 import INA219
+
+    return INA219(bus, shunt_uohm=shunt_uohm)
