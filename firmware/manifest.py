@@ -58,6 +58,7 @@ package(
         "acl_rpc.py",
         "appliance.py",
         "attach.py",
+        "board_config.py",
         "button.py",
         "common.py",
         "config.py",

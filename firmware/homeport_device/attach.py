@@ -37,6 +37,7 @@ from homeport_core.spec import (
     PL_NONCE,
     PL_NOTIFY,
     PL_PIGGY,
+    PL_TIME,
     PT_U_ALIVE,
     PT_U_ATTACH,
     SEED_LEN,
@@ -135,6 +136,16 @@ class Attach:
         self.nat_type = NAT_UNKNOWN
         self.deadline_ms = now_ms
 
+    def restart(self, now_ms: int) -> None:
+        """Register anew at once, on another network perhaps."""
+        if self.state != IDLE:
+            self.renew(now_ms)
+        self._challenge = None
+        self._dns_failures = 0
+        self.deadline_ms = now_ms
+        if self._tcp is not None:
+            self._tcp.close()
+
     def timeout(self, now_ms: int) -> None:
         """Do what is due."""
         if self.deadline_ms is None or ticks.diff(now_ms, self.deadline_ms) < 0:
@@ -231,6 +242,8 @@ class Attach:
         if self.socket != REMOTE:
             self._tcp.alive(now_ms)
         self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)
+        if self._stack.clock is not None:
+            self._stack.clock.hear(now_ms, packet.get(PL_TIME))
         self._send_alive(packet.seq, self._stack.events.fetch(packet.seq))
         return TAKEN
 

@@ -31,6 +31,8 @@ from homeport_device.driver import Driver
 from homeport_device.queries import ANYONE, GUEST, OWNER, Queries, Query
 from homeport_device.stack import Stack
 
+# Platforms that have their settings in flash.
+_BOARDS = ("esp32", "rp2")
 _UNUSABLE = const(3)  # exit code, as of the host's commands: a port, file or setting cannot be used
 
 # On a small heap what stays must lie close together, or no buffer finds room between it: collect often, and when
@@ -42,13 +44,21 @@ __all__ = ["ANYONE", "GUEST", "OWNER", "Device", "load_config"]
 
 
 def load_config(settings: dict | None = None) -> object:
-    """The settings of this process: see `options.load_config`. What is needed only for them leaves memory again."""
+    """The settings of this process, or of this board: see `options.load_config` and `provisioned.load_config`.
+
+    What is needed only for them leaves memory again.
+    """
     if MICROPYTHON:
         gc.collect()
         gc.threshold(_COLLECT_EVERY_LEN)
     from homeport_device import options
 
-    config = options.load_config(settings)
+    if sys.platform in _BOARDS or "--board" in sys.argv:
+        from homeport_device import provisioned
+
+        config = provisioned.load_config(settings)
+    else:
+        config = options.load_config(settings)
     package = sys.modules["homeport_device"]
     del sys.modules["homeport_device.options"], package.options
     del sys.modules["homeport_device.config_check"], package.config_check
@@ -80,14 +90,19 @@ class Device:
         self.interface = interface
         self.queries = Queries()
         clear_admin = config.legacy_local or not config.label_secret
-        self.acl = Acl(AclFile(config.state_dir + "/acl.bin"), permissions, config.users, config.tokens, clear_admin)
+        self.acl = Acl(_users_of(config), permissions, config.users, config.tokens, clear_admin)
         self.stack = None
         self._admit = admit or self.acl.connection_allowed
-        self._tasks = []
+        self.tasks = []
         self._pending = []  # (request, task) of async handlers at work
-        self._driver = None
+        self.driver = None
         self._port = None
+        self.health = None
         common.declare(self)
+        if config.event_ring:
+            from homeport_device.health import Health
+
+            self.health = Health(self)
 
     # Declarations
 
@@ -104,12 +119,19 @@ class Device:
 
     def task(self, function: object) -> object:
         """Run the decorated async function beside the device, from its start on."""
-        self._tasks.append(function)
+        self.tasks.append(function)
         return function
 
     def publish_event(self, data: bytes) -> None:
         """Hand the basestation a short message, with the next sign of life. Raises FullError."""
         self.stack.publish_event(data)
+
+    def time_hint(self) -> int | None:
+        """Unix time in seconds as the basestation tells it, where events are kept; None before it did.
+
+        Nobody vouches for it: nothing that grants or refuses may depend on it.
+        """
+        return self.health.unix_s() if self.health else None
 
     # The process
 
@@ -121,30 +143,40 @@ class Device:
             for text in interface.lines(self.queries):
                 print(text)
             return
+        if self.config.store is not None:
+            from homeport_device import appliance
+
+            appliance.run(self)
+            return
         try:
-            self._start()
+            self.start()
         except (HomeportError, OSError) as error:
             print("error:", error)
             sys.exit(_UNUSABLE)
+        self.serve(self.tasks)
+
+    def serve(self, tasks: list) -> None:
+        """Run the stack, with these async functions beside it, until the process is told to end."""
         try:
-            tasks = [self._announce] + self._tasks
-            self._port.run(self._driver, [(function, self._task_ended) for function in tasks])
+            self._port.run(self.driver, [(function, self._task_ended) for function in [self._announce] + tasks])
         except KeyboardInterrupt:
             pass  # the order to end, before the port listened for it
         finally:
             self._port.close()
         log.line("stopped")
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Load the users, open the sockets, make the stack. Raises HomeportError and OSError."""
         from homeport_device.port import Port
 
         config = self.config
-        Files().make_folder(config.state_dir)
-        log.line("users:", self.acl.load())
+        if config.store is None:
+            Files().make_folder(config.state_dir)
+        log.event(log.START, "users:", self.acl.load())
         self._port = Port()
         config.local_port = self._port.open(config.local_port)
         self.stack = self._make_stack()
-        self._driver = Driver(self.stack, self._port, self._settled)
+        self.driver = Driver(self.stack, self._port, self._settled)
         self._was_attached = False
         if MICROPYTHON:
             gc.collect()
@@ -163,11 +195,12 @@ class Device:
         attached = self.stack.state == ATTACHED
         if attached != self._was_attached:
             self._was_attached = attached
-            log.line("attached to " + _endpoint_text(self.stack.attach.gsp) if attached else "not attached")
+            way = "attached to " + _endpoint_text(self.stack.attach.gsp) if attached else "not attached"
+            log.event(log.BASESTATION, way)
 
     def _task_ended(self, _: object, error: object) -> None:
         if error:
-            log.line("task failed:", type(error).__name__, log.printable(error))
+            log.event(log.FAULT, "task failed:", type(error).__name__, log.printable(error))
 
     # What the stack asks
 
@@ -184,8 +217,8 @@ class Device:
         return self.acl.key_of(connection)
 
     def remote_enabled(self) -> bool:
-        """The master switch: the system's REMOTE permission."""
-        return bool(self.acl.system & REMOTE)
+        """The master switch: the setting and the system's REMOTE permission."""
+        return self.config.master_switch and bool(self.acl.system & REMOTE)
 
     def request(self, request: object, reader: object, writer: object) -> int:
         """Answer a request: permission, parameters, handler."""
@@ -229,8 +262,17 @@ class Device:
                 self._pending.remove(entry)
                 writer = Writer(bytearray(self.config.response_max))
                 code = query.failed(error) if error else query.write(value, writer)
-                self._driver.complete(request, code, bytes(writer.buf[: writer.size()]))
+                self.driver.complete(request, code, bytes(writer.buf[: writer.size()]))
                 return
+
+
+def _users_of(config: object) -> object:
+    """Where the list of users is kept."""
+    if config.store is None:
+        return AclFile(config.state_dir + "/acl.bin")
+    from homeport_device.acl_record import AclRecord
+
+    return AclRecord(config.store)
 
 
 def _endpoint_text(endpoint: bytes) -> str:

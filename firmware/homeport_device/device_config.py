@@ -21,7 +21,17 @@ class DeviceConfig(Config):
     legacy_local = False
     # Give the label's secret out at any time and believe claimed fingerprints, for tests (application 1.10).
     reference_psk = False
+    # The wish for remote access; with False nothing is sent to a basestation (application 7.3). The owner's REMOTE
+    # permission, and a switch at the device, may say no as well.
+    master_switch = True
+    # On a board with a button, strangers may pair only in the two minutes after somebody pressed it.
+    pairing_button = True
+    # How many of the last events are kept for owners to ask for (query 10020).
+    event_ring = 0
     show_interface = False
+    # What stands around a board: its `hardware`, and its `store` of records. Elsewhere files and the system.
+    hardware = None
+    store = None
 
 
 def parse_address(text: str) -> bytes:

@@ -52,8 +52,13 @@ def load_config(settings: dict | None = None) -> DeviceConfig:
         sys.exit(2)
 
 
-def read_config(arguments: list, environment: dict | None = None, settings: dict | None = None) -> DeviceConfig:
-    """`load_config` without a process around it: `environment` holds secrets, by setting. Raises ConfigError."""
+def read_config(
+    arguments: list, environment: dict | None = None, settings: dict | None = None, kind: object = DeviceConfig
+) -> DeviceConfig:
+    """`load_config` without a process around it: `environment` holds secrets, by setting; the result is a `kind`.
+
+    Raises ConfigError.
+    """
     given = _parse(arguments)
     values = dict(settings or {})
     if "config" in given:
@@ -69,7 +74,7 @@ def read_config(arguments: list, environment: dict | None = None, settings: dict
     if not values.get("device_id"):
         raise ConfigError("the device needs an id: --id ID")
     settings = {name: _convert(name, value) for name, value in values.items()}
-    return DeviceConfig(settings.pop("device_id"), settings.pop("key", b""), **settings)
+    return kind(settings.pop("device_id"), settings.pop("key", b""), **settings)
 
 
 def _environment() -> dict:

@@ -15,15 +15,16 @@ class Output:
     """Writes into a buffer kept for life and sends through `port.send(socket, endpoint, buf, n)`.
 
     While `silent` is set nothing leaves but through the local socket, whoever asks: the master switch
-    (design, section 6 rule 5) is enforced here.
+    (design, section 6 rule 5) is enforced here. While `down` is set, without a network, nothing leaves at all.
     """
 
-    __slots__ = ("_complete", "_port", "_rng", "silent", "writer")
+    __slots__ = ("_complete", "_port", "_rng", "down", "silent", "writer")
 
     def __init__(self, port: object, rng: object, packet_max: int) -> None:
         self._port = port
         self._rng = rng
         self.silent = True
+        self.down = False
         self._complete = b""  # the last endpoint that has address and port
         self.writer = PacketWriter(bytearray(packet_max))
 
@@ -38,7 +39,7 @@ class Output:
 
     def send_copy(self, socket: object, endpoint: bytes, buf: bytes | bytearray, n: int) -> None:
         """Send `buf[:n]`, a packet complete already. Endpoints without address or port are skipped."""
-        if self.silent and socket != LOCAL:
+        if self.down or self.silent and socket != LOCAL:
             return
         if not isinstance(socket, int):
             socket.send(buf, n)

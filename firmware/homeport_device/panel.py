@@ -6,8 +6,8 @@ from homeport_core import ticks
 
 from homeport_device.acl import CLOSED
 from homeport_device.attach import ATTACHED
+from homeport_device.board_config import DAMAGED
 from homeport_device.person import Person
-from homeport_device.provisioned import DAMAGED
 from homeport_device.status_light import ATTACHED as SHOW_ATTACHED
 from homeport_device.status_light import JOINING, LOCAL_ONLY, UNPROVISIONED
 
@@ -15,14 +15,14 @@ _COLOURS = ("RED", "GREEN", "BLUE")
 
 
 class Panel:
-    """`factory_reset()` is called for a press of ten seconds, see `Person`."""
+    """The panel of one device on its hardware."""
 
-    def __init__(self, now_ms: int, device: object, hardware: object, factory_reset: object) -> None:
+    def __init__(self, now_ms: int, device: object, hardware: object) -> None:
         self._device = device
         self._hardware = hardware
         self._lamp = Lamp(hardware)
         inputs = {name: _reader(hardware.input(name)) for name in ("BUTTON", "SWITCH") if hardware.has(name)}
-        self._person = Person(now_ms, device.acl, inputs, factory_reset, device.config.pairing_button)
+        self._person = Person(now_ms, device.acl, inputs, self._factory_reset, device.config.pairing_button)
         device.stack.set_remote(self._person.remote_on)
 
     def step(self, now_ms: int) -> None:
@@ -36,6 +36,11 @@ class Panel:
             stack.port.call(stack.timeout)
         if person.restart_ms is not None and ticks.diff(now_ms, person.restart_ms) >= 0:
             self._hardware.reset()
+
+    def _factory_reset(self) -> None:
+        from homeport_device.factory_reset import factory_reset
+
+        factory_reset(self._device.config.store)
 
     def _state(self) -> int:
         """How the network is."""

@@ -70,6 +70,7 @@ class Stack:
         self._local = Local(self)
         self._psk = None  # `psk.Psk`, from the first request for it
         self._reports = None
+        self.clock = None  # hears the time: `clock.hear(now_ms, payload)` with each sign of life of the GSP
         self._tags = [(TAG_RPC, TAG_RPC, self.rpc), (TAG_FRAMING, TAG_FRAMING, Framing(self))]
         self._streams = None
         self.holds_streams = False  # answers on streams wait for `drained`
@@ -97,6 +98,17 @@ class Stack:
         datagram in work has been answered: at the next input or timeout, which is due at once.
         """
         self._remote_wanted = enabled
+
+    def network_changed(self, now_ms: int, up: bool) -> None:
+        """The network went away, or came (back), perhaps with another address.
+
+        Without a network nothing is sent or taken. With one the device registers anew at once; connections that
+        outlived the gap go on.
+        """
+        self._now_ms = now_ms
+        self.output.down = not up
+        if not self.output.silent:
+            self.attach.restart(now_ms)
 
     def publish_event(self, data: bytes) -> None:
         """Hand an event to the basestation with the next alive response. Raises FullError."""
@@ -160,7 +172,8 @@ class Stack:
         """Do all that is due."""
         self._now_ms = now_ms
         self._follow_switch(now_ms)
-        self.attach.timeout(now_ms)
+        if not self.output.down:
+            self.attach.timeout(now_ms)
         if self._streams is not None:
             self._streams.timeout(now_ms)
         for connection in self.connections.slots:
@@ -178,7 +191,7 @@ class Stack:
         """When `timeout` has to be called, as ticks; None for never."""
         if self._remote_wanted_now() == self.output.silent:
             return self._now_ms
-        deadline = self.attach.deadline_ms
+        deadline = None if self.output.down else self.attach.deadline_ms
         if self._streams is not None:
             deadline = _sooner(deadline, self._streams.deadline_ms)
         for connection in self.connections.slots:
@@ -249,7 +262,7 @@ class Stack:
         n = len(data)
         if n > len(self._rx) or len(endpoint) != ENDPOINT_LEN:
             return MALFORMED
-        if socket != LOCAL and self.output.silent:
+        if self.output.down or self.output.silent and socket != LOCAL:
             return OFF
         if socket == LOCAL:
             if not self.config.is_on_link(endpoint):

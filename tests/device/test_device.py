@@ -83,7 +83,7 @@ class DeviceCase(unittest.TestCase):
         self.device.acl.add(OWNER_FP, b"owner")
         self.device.acl.add(GUEST_FP, b"guest")
         self.device._port = self.port = Port()
-        self.device._driver = Driver()
+        self.device.driver = Driver()
         self.lines = []
         real = log.line
         log.line = lambda *words: self.lines.append(" ".join(str(word) for word in words))

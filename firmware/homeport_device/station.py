@@ -1,0 +1,62 @@
+"""The radio as a station: carries out what `network` decides, and tells the stack when its network comes and goes."""
+
+from homeport_device import log, network
+from homeport_device.attach import ATTACHED
+
+_TEXTS = {
+    network.JOINED_AS: "joined ",
+    network.LOST_IT: "lost the network ",
+    network.WRONG_PASSWORD: "wrong password for the network ",
+    network.NO_NETWORK: "no network ",
+    network.NO_ADDRESS: "no answer from the network ",
+    network.NEW_ADDRESS: "new address ",
+    network.NO_BASESTATION: "no basestation by the network ",
+}
+
+
+class Station:
+    """`wifi` is the board's radio (hardware.py); `driver` and `stack` are the device's."""
+
+    def __init__(self, wifi: object, driver: object, stack: object, random: object) -> None:
+        self._wifi = wifi
+        self._driver = driver
+        self._stack = stack
+        self.network = network.Network(random)
+        self._told = None  # the address that the stack knows of
+        stack.output.down = True
+
+    def configure(self, now_ms: int, networks: object) -> None:
+        """Join one of these networks, (SSID, password) each, from now on."""
+        self.network.configure(now_ms, networks)
+
+    def step(self, now_ms: int) -> None:
+        """Look at the radio, and do what is due. Raises OSError of the radio."""
+        machine = self.network
+        if machine.state == network.OFF:
+            return
+        address = self._wifi.address()
+        machine.served(now_ms, self._stack.state == ATTACHED, self._misses_basestation())
+        order = machine.step(now_ms, self._wifi.status(), address[0] if address else None)
+        self._tell()
+        if order == network.JOIN:
+            self._wifi.join(*machine.current)
+        elif order == network.LEAVE:
+            self._wifi.leave()
+
+    def _misses_basestation(self) -> bool:
+        """Whether remote access is on and nobody uses the device from the local network meanwhile."""
+        if self._stack.output.silent:
+            return False
+        return not any(connection is not None and connection.is_local for connection in self._stack.connections.slots)
+
+    def _tell(self) -> None:
+        machine = self.network
+        while True:
+            event = machine.next_event()
+            if event is None:
+                break
+            log.event(log.NETWORK, _TEXTS[event[0]] + log.printable(event[1]))
+        reached = machine.address if machine.is_up else None
+        if reached != self._told:
+            self._told = reached
+            self._driver.call(self._stack.network_changed, machine.is_up)
