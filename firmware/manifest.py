@@ -52,6 +52,7 @@ package(
     (
         "__init__.py",
         "acl.py",
+        "acl_codec.py",
         "acl_file.py",
         "acl_keys.py",
         "acl_record.py",

@@ -17,6 +17,8 @@ from homeport_core.compat import const
 from homeport_core.errors import ConfigError, FullError, StorageError
 from homeport_core.spec import FINGERPRINT_LEN, KEY_ID_LEN, KEY_ID_PREFIX, PSK_LEN
 
+from homeport_device import log
+
 # Permission bits of a user; PAIRING is what ADMIN's bit means in the system word. The low 16 bits are the
 # application's (application 1.3).
 LOCAL = const(0x80000000)
@@ -299,7 +301,11 @@ class Acl:
 
     def _save(self) -> None:
         if self._store:
-            self._store.save(self)
+            try:
+                self._store.save(self)
+            except StorageError as error:
+                log.event(log.STORAGE, error)
+                raise
 
 
 def _put_key(record: bytearray, key_id: bytes | None, key: bytes | None) -> None:

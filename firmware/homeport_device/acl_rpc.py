@@ -17,6 +17,7 @@ from homeport_core.spec import (
     AER_TOO_SMALL,
 )
 
+from homeport_device import log
 from homeport_device.acl import ADMIN, NOBODY
 
 FIRST_ID = const(11000)
@@ -133,6 +134,7 @@ def add(
         return answer_user(writer, STATUS_FULL, acl, -1)
     except StorageError:
         return answer_user(writer, STATUS_SAVE_FAILED, acl, -1)
+    log.event(log.PERSON, "new user:", log.printable(acl.name(slot)))
     return answer_user(writer, STATUS_OK, acl, slot)
 
 

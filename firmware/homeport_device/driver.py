@@ -80,7 +80,7 @@ class Driver:
 
     def _failed(self, error: object) -> None:
         self.failures += 1
-        log.line("failed:", type(error).__name__, log.printable(error))
+        log.event(log.FAULT, "failed:", type(error).__name__, log.printable(error))
 
     def _arm(self, now_ms: int, failed: bool) -> None:
         """Set the port's timer if something is due sooner than it.

@@ -20,18 +20,23 @@ _COUNT_MAX = const(0xFFFF)
 
 
 class EventRing:
-    """Room for `size` events. `added` counts all since the start, `faults` those of kind FAULT."""
+    """Room for `size` events. `added` counts all since the start, `faults` those of kind FAULT.
 
-    def __init__(self, now_ms: int, size: int = 32) -> None:
+    Time runs from the first `step` on; what happens before has time 0.
+    """
+
+    def __init__(self, size: int) -> None:
         self.size = size
         self.added = 0
         self.faults = 0
         self.uptime_s = 0
-        self._second_ms = now_ms  # when this second began
+        self._second_ms = None  # when this second began
         self._slots = bytearray(size * _SLOT_LEN)
 
     def step(self, now_ms: int) -> None:
         """Let time pass. Call it once in three days at least, for ticks wrap; events have the time of the last call."""
+        if self._second_ms is None:
+            self._second_ms = now_ms
         seconds = max(0, ticks.diff(now_ms, self._second_ms)) // _SECOND_MS
         self.uptime_s += seconds
         self._second_ms = ticks.add(self._second_ms, seconds * _SECOND_MS)

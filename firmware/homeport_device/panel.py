@@ -15,14 +15,14 @@ _COLOURS = ("RED", "GREEN", "BLUE")
 
 
 class Panel:
-    """The panel of one device on its hardware."""
+    """`factory_reset()` is called for a press of ten seconds, see `Person`."""
 
-    def __init__(self, now_ms: int, device: object, hardware: object) -> None:
+    def __init__(self, now_ms: int, device: object, hardware: object, factory_reset: object) -> None:
         self._device = device
         self._hardware = hardware
         self._lamp = Lamp(hardware)
         inputs = {name: _reader(hardware.input(name)) for name in ("BUTTON", "SWITCH") if hardware.has(name)}
-        self._person = Person(now_ms, device.acl, inputs, self._factory_reset, device.config.pairing_button)
+        self._person = Person(now_ms, device.acl, inputs, factory_reset, device.config.pairing_button)
         device.stack.set_remote(self._person.remote_on)
 
     def step(self, now_ms: int) -> None:
@@ -36,11 +36,6 @@ class Panel:
             stack.port.call(stack.timeout)
         if person.restart_ms is not None and ticks.diff(now_ms, person.restart_ms) >= 0:
             self._hardware.reset()
-
-    def _factory_reset(self) -> None:
-        from homeport_device.factory_reset import factory_reset
-
-        factory_reset(self._device.config.store)
 
     def _state(self) -> int:
         """How the network is."""

@@ -79,7 +79,7 @@ class Query:
         """The code for an exception of the handler; anything but a refusal costs a line in the log."""
         if isinstance(error, RefusedError):
             return error.code or AER_NO_ACCESS
-        log.line("query", self.name, "failed:", type(error).__name__, log.printable(error))
+        log.event(log.FAULT, "query", self.name, "failed:", type(error).__name__, log.printable(error))
         return AER_SYSTEM_ERROR
 
 

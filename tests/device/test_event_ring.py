@@ -10,13 +10,19 @@ BELOW_WRAP_MS = ticks.PERIOD - 700
 STARTS = (1000, BELOW_WRAP_MS)
 
 
+def started(start_ms=0, size=4):
+    ring = EventRing(size)
+    ring.step(start_ms)
+    return ring
+
+
 def texts(ring):
     return [ring.get(number)[2] for number in range(ring.oldest, ring.added)]
 
 
 class RingTest(unittest.TestCase):
     def setUp(self):
-        self.ring = EventRing(0, 4)
+        self.ring = started()
 
     def test_events_come_back_in_order(self):
         for text in ("a", "b", "c"):
@@ -32,15 +38,23 @@ class RingTest(unittest.TestCase):
     def test_an_event_has_time_kind_and_text(self):
         for start_ms in STARTS:
             with self.subTest(start_ms=start_ms):
-                ring = EventRing(start_ms)
+                ring = started(start_ms)
                 ring.step(ticks.add(start_ms, 12999))
                 ring.add(log.BASESTATION, "attached")
                 self.assertEqual(ring.get(0), (12, log.BASESTATION, b"attached"))
 
+    def test_what_comes_before_the_first_step_is_at_the_start(self):
+        ring = EventRing(4)
+        ring.add(log.START, "started: power on")
+        ring.step(BELOW_WRAP_MS)
+        ring.step(ticks.add(BELOW_WRAP_MS, 5000))
+        ring.add(log.NETWORK, "joined")
+        self.assertEqual([ring.get(number)[0] for number in (0, 1)], [0, 5])
+
     def test_uptime_outlives_the_wrap_of_ticks(self):
         day_ms = 86400000
         now_ms = BELOW_WRAP_MS
-        ring = EventRing(now_ms)
+        ring = started(now_ms)
         for _ in range(30):
             now_ms = ticks.add(now_ms, day_ms)
             ring.step(now_ms)
@@ -49,7 +63,7 @@ class RingTest(unittest.TestCase):
     def test_time_is_not_lost_between_steps(self):
         for start_ms in STARTS:
             with self.subTest(start_ms=start_ms):
-                ring = EventRing(start_ms)
+                ring = started(start_ms)
                 for number in range(1, 1001):
                     ring.step(ticks.add(start_ms, 20 * number))
                 self.assertEqual(ring.uptime_s, 20)
@@ -89,21 +103,21 @@ class HookTest(unittest.TestCase):
         self.addCleanup(log.keep_events, None)
 
     def test_an_event_goes_to_the_log_and_into_the_ring(self):
-        ring = EventRing(0)
+        ring = EventRing(4)
         log.keep_events(ring)
         log.event(log.NETWORK, "channel", 7)
         self.assertEqual(self.lines, [("channel", 7)])
         self.assertEqual(ring.get(0), (0, log.NETWORK, b"channel 7"))
 
     def test_without_a_ring_it_goes_to_the_log_alone(self):
-        ring = EventRing(0)
+        ring = EventRing(4)
         log.keep_events(ring)
         log.keep_events(None)
         log.event(log.NETWORK, "joined")
         self.assertEqual((self.lines, ring.added), ([("joined",)], 0))
 
     def test_lines_are_no_events(self):
-        ring = EventRing(0)
+        ring = EventRing(4)
         log.keep_events(ring)
         log.line("connected: somebody")
         self.assertEqual(ring.added, 0)
