@@ -11,7 +11,7 @@ payload 4, CRC-32 of the 20 octets before 4. The sequence number counts how ofte
 from binascii import crc32
 
 from homeport_core.compat import const
-from homeport_core.errors import ConfigError
+from homeport_core.errors import ConfigError, StorageError
 
 SECRETS = "secrets"
 CONFIG = "config"
@@ -74,6 +74,20 @@ def is_newer(sequence: int, than: int) -> bool:
     return 0 < (sequence - than) & SEQUENCE_MASK < _HALF
 
 
+def newest(headers: list[tuple[int, int, int] | None], whole: list[bool]) -> int:
+    """Which slot counts: the newer, or of two with the same number a whole one; the first when none has a header.
+
+    The record is damaged when the slot that counts is not whole, even if the other one is: that is an older record,
+    and to go back to it would bring back a user who was removed.
+    """
+    first, second = headers
+    if second is None:
+        return 0
+    if first is None or is_newer(second[0], first[0]):
+        return 1
+    return int(second[0] == first[0] and not whole[0])
+
+
 def slot_file(kind: str, sequence: int, payload: bytes) -> bytes:
     """The file of a slot, for who builds file system images. Raises ConfigError when the payload is too long."""
     check_length(kind, len(payload))
@@ -96,11 +110,37 @@ def region_image(payloads: dict[str, bytes]) -> bytes:
     return bytes(image)
 
 
+def region_slots(kind: str, image: bytes) -> list[bytes]:
+    """Both slots of a record in an image of the region, as `payload_of` takes them."""
+    starts = [slot_offset(kind, slot) for slot in SLOTS]
+    return [image[at : at + HEADER_LEN] + image[at + PAGE_LEN : at + slot_len(kind)] for at in starts]
+
+
+def payload_of(kind: str, slots: list[bytes]) -> bytes | None:
+    """What a record holds whose slots have these octets, as in files; a file that does not exist is empty.
+
+    None when it was never written; raises StorageError when it is damaged.
+    """
+    headers = [read_header(kind, octets[:HEADER_LEN]) for octets in slots]
+    payloads = [octets[HEADER_LEN:][: header[1]] if header else b"" for octets, header in zip(slots, headers)]
+    whole = [_matches(header, payload) for header, payload in zip(headers, payloads)]
+    slot = newest(headers, whole)
+    if whole[slot]:
+        return payloads[slot]
+    if headers[slot] is None and not slots[0].strip(b"\xff"):
+        return None
+    raise StorageError("the record %s is damaged" % kind)
+
+
 def check_length(kind: str, length: int) -> None:
     """Raises ConfigError when a payload of this length does not fit."""
     if length > capacity(kind):
         reason = "the record %s takes %d octets, not %d" % (kind, capacity(kind), length)
         raise ConfigError(reason, length)
+
+
+def _matches(header: tuple[int, int, int] | None, payload: bytes) -> bool:
+    return header is not None and (len(payload), crc32(payload)) == header[1:]
 
 
 def _word(octets: bytes, off: int) -> int:

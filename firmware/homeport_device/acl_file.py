@@ -9,21 +9,11 @@ a good file in its place or deletes it. It stays where it is, and is set aside (
 import errno
 import os
 
-from homeport_core.compat import const
 from homeport_core.errors import StorageError
+from homeport_core.users_file import FINGERPRINT_LEN, HEADER_LEN, RECORD_LEN, VERSION, word
 
-from homeport_device.acl import CLOSED, NOBODY, TOKEN_LEN, TOKEN_OFF
-
-_VERSION = const(4)
-_HEADER_LEN = const(20)
-_HEADER_LEN_V1 = const(16)
-_RECORD_LEN = const(374)
-_RECORD_LEN_V3 = const(118)
-_RECORD_LEN_V2 = const(84)
-_FINGERPRINT_LEN = const(16)
-_TAIL_LEN = const(68)
-_RECORD_LENS = (0, _RECORD_LEN_V2, _RECORD_LEN_V2, _RECORD_LEN_V3, _RECORD_LEN)
-_NO_TOKEN = bytes(TOKEN_LEN)
+from homeport_device.acl import CLOSED, NOBODY
+from homeport_device.acl_codec import read, write
 
 
 class AclFile:
@@ -61,7 +51,7 @@ class AclFile:
         self._unreadable = False
         file = self._files.open(self.path, "rb")
         try:
-            version, missing = _read(file, acl)
+            version, missing = read(file, acl)
         finally:
             file.close()
         if missing is None:
@@ -71,7 +61,7 @@ class AclFile:
         if missing:
             self._unreadable = True
             return "%d users are missing from the file, the others were kept" % missing
-        if version < _VERSION:
+        if version < VERSION:
             self.save(acl)
             found = "converted from version %d" % version
         return "%d users %s" % (len(acl.users()), found)
@@ -82,7 +72,7 @@ class AclFile:
         try:
             file = files.open(self._new, "wb")
             try:
-                _write(file, acl)
+                write(file, acl)
                 files.sync(file)
             finally:
                 file.close()
@@ -107,12 +97,12 @@ class AclFile:
             return False
         file = self._files.open(path, "rb")
         try:
-            header = file.read(_HEADER_LEN)
-            if len(header) < _HEADER_LEN or _word(header, 0) != _VERSION:
+            header = file.read(HEADER_LEN)
+            if len(header) < HEADER_LEN or word(header, 0) != VERSION:
                 return False
-            for _ in range(_word(header, 16)):
-                record = file.read(_RECORD_LEN)
-                if len(record) < _RECORD_LEN or record[:_FINGERPRINT_LEN] == NOBODY:
+            for _ in range(word(header, 16)):
+                record = file.read(RECORD_LEN)
+                if len(record) < RECORD_LEN or record[:FINGERPRINT_LEN] == NOBODY:
                     return False
             return not file.read(1)
         finally:
@@ -174,55 +164,3 @@ class Files:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-
-
-def _word(octets: bytes, off: int) -> int:
-    return int.from_bytes(octets[off : off + 4], "big")
-
-
-def _read(file: object, acl: object) -> tuple:
-    """Fill the list from an open file; returns its version and the number of users missing, None if useless."""
-    header = file.read(4)
-    version = _word(header, 0)
-    if len(header) < 4 or not 1 <= version <= _VERSION:
-        return version, None
-    rest_len = (_HEADER_LEN_V1 if version == 1 else _HEADER_LEN) - 4
-    header = file.read(rest_len)
-    if len(header) < rest_len:
-        return version, None
-    # Version 1 had no word for the first user: the application's own takes its place.
-    first_user = acl.defaults[2] if version == 1 else _word(header, 8)
-    acl.reset((_word(header, 0), _word(header, 4), first_user))
-    count = _word(header, rest_len - 4)
-    expected = min(count, acl.size)
-    for slot in range(expected):
-        record = file.read(_RECORD_LENS[version])
-        if len(record) < _RECORD_LENS[version]:
-            # Only the reference's own version 4 files are known to be short; and a table that lost all its
-            # users would make the next stranger its owner.
-            return version, expected - slot if version == _VERSION and slot else None
-        _unpack(version, record, acl.record(slot))
-    if count <= acl.size and len(file.read(_RECORD_LENS[version])) == _RECORD_LENS[version]:
-        return version, None  # users that nobody counted: the header is damaged
-    return version, 0
-
-
-def _unpack(version: int, record: bytes, slot: memoryview) -> None:
-    """Copy a record of the file into a slot of the table."""
-    keys_end = TOKEN_OFF if version >= 3 else _FINGERPRINT_LEN
-    slot[:keys_end] = record[:keys_end]
-    slot[-_TAIL_LEN:] = record[-_TAIL_LEN:]
-    if version == _VERSION and len(slot) == _RECORD_LEN:
-        slot[TOKEN_OFF:-_TAIL_LEN] = record[TOKEN_OFF:-_TAIL_LEN]
-
-
-def _write(file: object, acl: object) -> None:
-    """Write the list as version 4, a record at a time: a board has no room for the whole."""
-    used = acl.users()
-    for word in (_VERSION, acl.system, acl.default_user, acl.first_user, len(used)):
-        file.write(word.to_bytes(4, "big"))
-    for slot in used:
-        record = acl.record(slot)
-        file.write(record[:TOKEN_OFF])
-        file.write(record[TOKEN_OFF:-_TAIL_LEN] if acl.tokens else _NO_TOKEN)
-        file.write(record[-_TAIL_LEN:])

@@ -10,12 +10,12 @@ import errno
 from binascii import crc32
 
 from homeport_core.compat import const
-from homeport_core.errors import ConfigError, StorageError
+from homeport_core.errors import StateError, StorageError
 from homeport_core.record import (
     SEQUENCE_MASK,
     SLOTS,
-    check_length,
-    is_newer,
+    capacity,
+    newest,
     pack_header,
     read_header,
 )
@@ -58,8 +58,9 @@ class RecordStore:
             raise _failed(kind, "read", error)
 
     def write(self, kind: str, payload: bytes) -> None:
-        """Replace the payload, unless it is the same. Raises ConfigError when it is too long, StorageError when flash
-        does not keep it; then the old one stays in force.
+        """Replace the payload, unless it is the same.
+
+        Raises StorageError when it is too long, when flash is full, or does not keep it; the old one stays in force.
         """
         same = self.comparison(kind)
         same.write(payload)
@@ -74,7 +75,8 @@ class RecordStore:
 
     def begin(self, kind: str, length: int) -> object:
         """A writer for a payload in pieces: `write(octets)`, then `commit()`. Raises like `write`."""
-        check_length(kind, length)
+        if length > capacity(kind):
+            raise StorageError("the record %s takes %d octets, not %d" % (kind, capacity(kind), length))
         try:
             return _Writer(self, kind, length)
         except OSError as error:
@@ -89,22 +91,15 @@ class RecordStore:
         return found.header[0] if found.header else 0
 
     def _survey(self, kind: str) -> object:
-        """The newest header and what it is worth."""
-        found = _Found()
-        for slot in SLOTS:
-            header = read_header(kind, self._slots.read_header(kind, slot))
-            if header is None:
-                continue
-            is_whole = self._is_whole(kind, slot, header)
-            if found.header is None or is_newer(header[0], found.header[0]):
-                found.set(slot, header, is_whole)
-            elif header[0] == found.header[0]:
-                found.has_twin = is_whole and found.is_whole
-                if not found.is_whole:
-                    found.set(slot, header, is_whole)
-        return found
+        """What both slots hold."""
+        headers = [read_header(kind, self._slots.read_header(kind, slot)) for slot in SLOTS]
+        whole = [self._is_whole(kind, slot, headers[slot]) for slot in SLOTS]
+        slot = newest(headers, whole)
+        return _Found(slot, headers[slot], whole[slot], headers[0] == headers[1] and whole[0] and whole[1])
 
-    def _is_whole(self, kind: str, slot: int, header: tuple) -> bool:
+    def _is_whole(self, kind: str, slot: int, header: tuple | None) -> bool:
+        if header is None:
+            return False
         reader = _Reader(self._slots.open(kind, slot), header[1])
         try:
             crc = 0
@@ -152,18 +147,13 @@ class RecordStore:
 
 
 class _Found:
-    """What a look at both slots found. `header` is (sequence number, length, CRC-32) or None."""
+    """The slot that counts, its header (sequence number, length, CRC-32) or None, whether it and both are whole."""
 
-    def __init__(self) -> None:
-        self.slot = SLOTS[0]
-        self.header = None
-        self.is_whole = False
-        self.has_twin = False
-
-    def set(self, slot: int, header: tuple, is_whole: bool) -> None:
+    def __init__(self, slot: int, header: tuple | None, is_whole: bool, has_twin: bool) -> None:
         self.slot = slot
         self.header = header
         self.is_whole = is_whole
+        self.has_twin = has_twin
 
 
 class _Reader:
@@ -221,7 +211,7 @@ class _Writer:
     def write(self, octets: bytes | memoryview) -> None:
         """The next octets. Raises StorageError."""
         if len(octets) > self._left:
-            raise ConfigError("more octets than the record was begun for", self._length)
+            raise StateError("more octets than the record was begun for", self._length)
         self._crc = crc32(octets, self._crc)
         self._left -= len(octets)
         try:
@@ -232,9 +222,8 @@ class _Writer:
     def commit(self) -> None:
         """Put the payload in force. Raises StorageError when flash did not keep it; the old one stays."""
         if self._left:
-            raise ConfigError("fewer octets than the record was begun for", self._length)
-        found = _Found()
-        found.set(self._slot, (self._sequence, self._length, self._crc), True)
+            raise StateError("fewer octets than the record was begun for", self._length)
+        found = _Found(self._slot, (self._sequence, self._length, self._crc), True, False)
         try:
             self._store._finish(self._kind, self._slot, found.header)
         except OSError as error:

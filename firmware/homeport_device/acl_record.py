@@ -1,0 +1,69 @@
+"""The access control list as a record in flash, its payload the reference's file octet for octet (`users_file`).
+
+As long as there is no list of its own, because the device is new or was reset, the factory's users count, from the
+record `factory`; without one the application's defaults. A record that is damaged closes the device: all settings
+zero, nobody gets in, until somebody who holds the device resets it or writes a good list.
+"""
+
+from homeport_core.errors import StorageError
+from homeport_core.record import FACTORY, USERS
+from homeport_core.users_file import NO_LIST_LEN, VERSION
+
+from homeport_device.acl import CLOSED
+from homeport_device.acl_codec import file_len, read, write
+
+
+class AclRecord:
+    """A store for `Acl`. `damaged` tells that the device is closed because its list cannot be read."""
+
+    def __init__(self, store: object) -> None:
+        self.damaged = False
+        self._store = store
+
+    def load(self, acl: object) -> str:
+        """Fill the list; returns what was found, for the log. Raises StorageError when a conversion is not kept."""
+        self.damaged = False
+        kind = USERS
+        try:
+            reader = self._store.open(USERS)
+            if reader is None or reader.left <= NO_LIST_LEN:
+                _close(reader)
+                kind = FACTORY
+                reader = self._store.open(FACTORY)
+            if reader is None:
+                acl.reset(acl.defaults)
+                return "no list of users yet"
+            try:
+                version, missing = read(reader, acl)
+            finally:
+                reader.close()
+        except (OSError, StorageError) as error:
+            return self._closed(acl, str(error))
+        if missing is None:
+            return self._closed(acl, "the record %s is no list of users" % kind)
+        if missing:
+            return "%d users are missing from the record %s, the others were kept" % (missing, kind)
+        if version < VERSION:
+            self.save(acl)
+            return "%d users converted from version %d" % (len(acl.users()), version)
+        return "%d users read from the record %s" % (len(acl.users()), kind)
+
+    def save(self, acl: object) -> None:
+        """Store the list, unless it is stored already. Raises StorageError when it cannot; then the old one counts."""
+        same = self._store.comparison(USERS)
+        write(same, acl)
+        if not same.close():
+            writer = self._store.begin(USERS, file_len(acl))
+            write(writer, acl)
+            writer.commit()
+        self.damaged = False
+
+    def _closed(self, acl: object, why: str) -> str:
+        self.damaged = True
+        acl.reset(CLOSED)
+        return why + ", so the device is closed: reset it or write a good list"
+
+
+def _close(reader: object | None) -> None:
+    if reader is not None:
+        reader.close()
