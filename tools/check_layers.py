@@ -28,8 +28,8 @@ IMPURE = {
 ADAPTERS = {
     "homeport_device": {"acl_file", "appliance", "device", "file_slots", "flash_unix", "hardware", "hardware_board",
                         "hardware_esp32", "hardware_linux", "hardware_rp2", "hardware_unix", "health", "options",
-                        "own_service", "port", "port_board", "port_cpython", "port_micropython", "port_unix", "provisioned",
-                        "randomness", "serial_cpython", "serial_unix", "stream_device", "tcp_cpython",
+                        "own_service", "port", "port_board", "port_cpython", "port_micropython", "port_unix",
+                        "provisioned", "randomness", "serial_cpython", "serial_unix", "stream_device", "tcp_cpython",
                         "tcp_micropython"},
     "homeport": {"files", "tcp"},
     "homeport.basestation": {"admin", "config", "directory", "log", "notices", "server", "switchboard", "udp"},
