@@ -122,6 +122,16 @@ class Device:
         self.tasks.append(function)
         return function
 
+    @property
+    def hardware(self) -> object:
+        """Pins, buses and sensors around this device (`hardware`), opened when first asked for. Raises ConfigError."""
+        config = self.config
+        if config.hardware is None:
+            from homeport_device.hardware import Hardware, pins_here
+
+            config.hardware = Hardware(pins_here())
+        return config.hardware
+
     def publish_event(self, data: bytes) -> None:
         """Hand the basestation a short message, with the next sign of life. Raises FullError."""
         self.stack.publish_event(data)

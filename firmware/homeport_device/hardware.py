@@ -52,7 +52,7 @@ import sys
 from homeport_core.compat import MICROPYTHON
 from homeport_core.errors import ConfigError
 
-__all__ = ["Hardware", "is_board"]
+__all__ = ["Hardware", "is_board", "pins_here"]
 
 
 def is_board() -> bool:
@@ -76,3 +76,12 @@ def Hardware(pins: dict | None = None, folder: str = "") -> object:  # noqa: N80
     if folder:
         raise ConfigError("only a simulated board has a folder")
     return Hardware(pins)
+
+
+def pins_here() -> dict:
+    """The table of pins.py, where modules are found: beside the application, on boards in flash. Empty without one."""
+    try:
+        import pins
+    except ImportError:
+        return {}
+    return pins.PINS

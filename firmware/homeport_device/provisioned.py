@@ -131,14 +131,12 @@ def _combine(hardware: object, arguments: list, settings: dict, secrets: dict, w
 
 
 def _pins(folder: str) -> dict:
-    """The table of the board's pins.py, which lies beside the application; empty without one."""
+    """The table of the board's pins.py, which a simulated one has in its folder."""
+    from homeport_device.hardware import pins_here
+
     if folder:
         sys.path.insert(0, folder)
-    try:
-        import pins
-    except ImportError:
-        return {}
-    return pins.PINS
+    return pins_here()
 
 
 def _take_option(arguments: list, name: str) -> str:
