@@ -19,7 +19,7 @@ class Hardware:
 
 class Weather(unittest.TestCase):
     def setUp(self):
-        weather.device.hardware = self.hardware = Hardware()
+        weather.device.config.hardware = self.hardware = Hardware()
         real = weather.time
         weather.time = self
         self.now_s = 1_000_000.75

@@ -1,0 +1,106 @@
+"""The solar station in processes of its own: what old pages ask, what new ones ask, and pins that really move."""
+
+import contextlib
+import itertools
+import time
+
+import pytest
+from processes import CommandLine, Ports, device, homeport, only_error_line
+
+RELAY = 3
+RUNTIMES = ["micropython", "cpython"]
+# The published query file, as old pages bring it (application 2.8): two queries less than the device has.
+PUBLISHED = """<unabto_queries>
+<query name="light_write.json" id="1"><request><parameter name="light_id" type="uint8"/>
+<parameter name="light_on" type="uint8"/></request>
+<response format="json"><parameter name="light_state" type="uint8"/></response></query>
+<query name="light_read.json" id="2"><request><parameter name="light_id" type="uint8"/></request>
+<response format="json"><parameter name="light_state" type="uint8"/></response></query>
+<query name="ina_data.json" id="3"><request></request><response format="json">
+<parameter name="voltage_v" type="uint32"/><parameter name="power_w" type="uint32"/></response></query>
+<query name="rpi_temperature.json" id="4"><request></request><response format="json">
+<parameter name="temperature_c" type="uint32"/></response></query>
+</unabto_queries>"""
+
+
+class World(CommandLine):
+    """An owner of one station; `pins` is the folder of its board."""
+
+    def __init__(self, path, ports):
+        super().__init__(path / "home")
+        self.target = f"demo@127.0.0.1:{ports.local}"
+        self.pins = path / "board" / "pins"
+        self.interface = path / "published.xml"
+        self.interface.write_text(PUBLISHED)
+        self.answer("profile", "create", "me", "--no-password")
+        assert self.answer("pair", self.target)["role"] == "owner"
+
+    def ask(self, query, *parameters):
+        return self.answer("call", self.target, query, *parameters, "--interface", self.interface)["result"]
+
+    def ask_new(self):
+        self.interface.write_text(homeport("interface", "sunpi").stdout)
+        return self.ask("station_get_state")
+
+    def pin(self, name):
+        return (self.pins / name).read_text().strip()
+
+
+@contextlib.contextmanager
+def station(path, runtime, *options):
+    ports = Ports()
+    with device(ports, path / "state", *options, app="sunpi", runtime=runtime):
+        yield World(path, ports)
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def world(request, tmp_path_factory):
+    """A station whose parts are simulated, in memory."""
+    with station(tmp_path_factory.mktemp("sunpi"), request.param) as world:
+        yield world
+
+
+def shown_by_old_page(power_w):
+    watts = power_w / 10000
+    return watts - 200 if watts > 100 else watts
+
+
+def test_an_old_page_shows_a_battery_and_its_charge(world):
+    shown = world.ask("ina_data")
+    assert 11.8 <= shown["voltage_v"] / 10000 <= 13.4
+    assert -1 <= shown_by_old_page(shown["power_w"]) <= 12.1
+
+
+def test_an_old_page_shows_a_temperature(world):
+    assert 24 <= world.ask("rpi_temperature")["temperature_c"] / 10000 <= 34
+
+
+def test_an_old_page_switches_every_light(world):
+    for light_id in range(4):
+        for wanted in (1, 0):
+            written = world.ask("light_write", f"light_id={light_id}", f"light_on={wanted}")
+            assert written == world.ask("light_read", f"light_id={light_id}") == {"light_state": wanted}
+
+
+def test_a_light_that_there_is_not_is_refused(world):
+    done = world.run("call", world.target, "light_read", "light_id=4", "--interface", world.interface)
+    assert only_error_line(done) == "error: the device is out of resources"
+
+
+def test_old_and_new_queries_tell_the_same(world):
+    """Values move between two questions, but not far."""
+    old = world.ask("ina_data")
+    new = world.ask_new()
+    assert abs(old["voltage_v"] / 10 - new["voltage_mv"]) < 300
+    assert abs(shown_by_old_page(old["power_w"]) * 1000 - new["power_mw"]) < 3000
+    assert 24000 <= new["temperature_mc"] <= 34000
+    assert (new["red"], new["green"], new["blue"], new["relay"]) == (0, 0, 0, 0)
+
+
+def test_values_move(world):
+    first = world.ask("rpi_temperature")
+    give_up_at = time.monotonic() + 20
+    for _ in itertools.takewhile(lambda _: time.monotonic() < give_up_at, itertools.count()):
+        if world.ask("rpi_temperature") != first:
+            return
+    raise AssertionError("nothing moves")
