@@ -13,7 +13,6 @@ from homeport_core.errors import HomeportError
 
 from homeport_device import log
 from homeport_device.panel import Panel
-from homeport_device.panel import Panel
 from homeport_device.watchdog import Pulses
 
 # The steps of the parts: as often as a button wants to be looked at.
@@ -84,6 +83,17 @@ class Appliance:
         wifi.start(device.config.device_id.split(".")[0])
         self.station.configure(now_ms, device.config.networks)
         self.parts.append(self.station)
+        if not device.config.networks:
+            from homeport_device.setup_server import SetupServer
+
+            server = SetupServer(now_ms, device, wifi, self._set_up)
+            self.parts.append(server)
+            device.tasks.append(server.open)
+
+    def _set_up(self, now_ms: int) -> None:
+        """The set-up network is closed: go on with what came of it."""
+        self.parts = [part for part in self.parts if type(part).__name__ != "SetupServer"]
+        self.station.configure(now_ms, self.device.config.networks)
 
     async def _live(self) -> None:
         """Take the steps, for ever."""

@@ -64,6 +64,22 @@ def open_store(hardware: object) -> object:
     return RecordStore(FileSlots(hardware.state_dir))
 
 
+def add_network(config: BoardConfig, ssid: str, password: str) -> None:
+    """Store a network as the first of those that the board knows, the oldest of too many gives way.
+
+    Raises ConfigError and StorageError; then nothing has changed.
+    """
+    from homeport_core import provisioning
+
+    wishes, _ = _read(config.store, CONFIG, provisioning.check_config)
+    others = [network for network in wishes.get("wifi", ()) if network[0] != ssid]
+    wishes["wifi"] = [[ssid, password]] + others[: provisioning.WIFI_MAX - 1]
+    provisioning.check_config(wishes)
+    config.store.write(CONFIG, provisioning.dump(wishes))
+    config.config_found = GOOD
+    config.networks = _networks(wishes)
+
+
 def own_id(hardware: object) -> str:
     """The id of a device that was given none."""
     return "homeport-" + hardware.unique_id()[-_ID_LEN:].hex()
@@ -90,7 +106,7 @@ def _build(hardware: object, store: object, arguments: list, settings: dict) -> 
         config = _combine(hardware, arguments, settings, secrets, wishes)
     config.secrets_found = secrets_found
     config.config_found = wishes_found
-    config.networks = tuple((network[0], network[1]) for network in wishes.get("wifi", ()))
+    config.networks = _networks(wishes)
     if secrets_found == DAMAGED:
         from homeport_device.randomness import random
 
@@ -128,6 +144,10 @@ def _combine(hardware: object, arguments: list, settings: dict, secrets: dict, w
             values[name] = secrets[name]
     values["device_id"] = secrets.get("id") or own_id(hardware)
     return read_config(arguments, {}, values, BoardConfig)
+
+
+def _networks(wishes: dict) -> tuple:
+    return tuple([(network[0], network[1]) for network in wishes.get("wifi", ())])
 
 
 def _pins(folder: str) -> dict:

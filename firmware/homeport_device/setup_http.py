@@ -21,13 +21,19 @@ LINE_TOO_LONG = const(414)
 HEAD_TOO_LONG = const(431)
 NOT_IMPLEMENTED = const(501)
 
+# Other statuses of responses.
+FOUND = const(302)
+SEE_OTHER = const(303)
+FORBIDDEN = const(403)
+NOT_FOUND = const(404)
+
 _PHRASES = {
     200: "OK",
+    302: "Found",
     303: "See Other",
     400: "Bad Request",
     403: "Forbidden",
     404: "Not Found",
-    408: "Request Timeout",
     411: "Length Required",
     413: "Content Too Large",
     414: "URI Too Long",
