@@ -42,6 +42,7 @@ class FileSlots:
 
     def begin(self, kind: str, slot: int) -> None:
         """Clear the slot, for `append`."""
+        self.discard()
         self._files.make_folder(self._folder)
         self._file = self._files.open(self._path(kind, slot), "wb")
         self._file.write(_NO_HEADER)
@@ -52,7 +53,8 @@ class FileSlots:
 
     def end(self) -> None:
         """The payload is complete: get it onto the disk."""
-        self._close(self._file)
+        file, self._file = self._file, None
+        self._close(file)
 
     def put_header(self, kind: str, slot: int, header: bytes) -> None:
         """Make the payload a record."""
@@ -64,6 +66,15 @@ class FileSlots:
 
     def strengthen(self, kind: str, slot: int, header: bytes) -> None:
         """Files do not fade: nothing to do."""
+
+    def discard(self) -> None:
+        """Give up what was begun. A disk that refuses to close it has said so before."""
+        try:
+            if self._file is not None:
+                self._file.close()
+        except OSError:
+            pass
+        self._file = None
 
     def _path(self, kind: str, slot: int) -> str:
         return self._folder + "/" + file_name(kind, slot)

@@ -50,6 +50,8 @@ class FlashSlots:
     def begin(self, kind: str, slot: int) -> None:
         """Clear the slot, for `append`."""
         at = slot_offset(kind, slot)
+        # First the header: of an erasure that is cut short anything may remain, even what looks like the old record.
+        self._region.program(at, bytes(HEADER_LEN))
         for block in range(at // BLOCK_LEN, at // BLOCK_LEN + SLOT_BLOCKS[kind]):
             self._region.erase(block)
         self._at = at + PAGE_LEN
@@ -80,6 +82,9 @@ class FlashSlots:
     # A power cut may have left the bits of a header weak, readable now and not the next time. Programming them once
     # more is harmless, and has to happen before the other slot is erased.
     strengthen = put_header
+
+    def discard(self) -> None:
+        """Give up what was begun. Without a header it is nothing."""
 
     def _program(self) -> None:
         self._region.program(self._at, self._page)

@@ -51,7 +51,7 @@ class RecordStore:
                 return None
             if not found.is_whole:
                 raise StorageError("the record %s is damaged" % kind)
-            if not found.has_twin:
+            if not found.has_twin and kind not in self.weak:
                 self._copy(kind, found)
             return _Reader(self._slots.open(kind, found.slot), found.header[1])
         except OSError as error:
@@ -92,43 +92,50 @@ class RecordStore:
 
     def _survey(self, kind: str) -> object:
         """What both slots hold."""
-        headers = [read_header(kind, self._slots.read_header(kind, slot)) for slot in SLOTS]
+        headers = [self._header(kind, slot) for slot in SLOTS]
         whole = [self._is_whole(kind, slot, headers[slot]) for slot in SLOTS]
         slot = newest(headers, whole)
         return _Found(slot, headers[slot], whole[slot], headers[0] == headers[1] and whole[0] and whole[1])
 
+    def _header(self, kind: str, slot: int) -> tuple | None:
+        """The slot's header, None when there is none, or none that can be read: the other slot holds the same."""
+        try:
+            return read_header(kind, self._slots.read_header(kind, slot))
+        except OSError:
+            return None
+
     def _is_whole(self, kind: str, slot: int, header: tuple | None) -> bool:
         if header is None:
             return False
+        crc = 0
+        try:
+            for octets in self._pieces(kind, slot, header):
+                crc = crc32(octets, crc)
+        except OSError:
+            return False
+        return crc == header[2]
+
+    def _pieces(self, kind: str, slot: int, header: tuple) -> object:
         reader = _Reader(self._slots.open(kind, slot), header[1])
         try:
-            crc = 0
             while reader.left:
-                octets = reader.read(_CHUNK_LEN)
-                if not octets:
-                    return False
-                crc = crc32(octets, crc)
-            return crc == header[2]
+                yield reader.read(_CHUNK_LEN)
         finally:
             reader.close()
 
     def _copy(self, kind: str, found: object) -> None:
         """Make the other slot the same as the one found. A slot that cannot be written is remembered as weak."""
         if kind in self.weak:
-            return
-        packed = pack_header(kind, *found.header)
+            self.weak.remove(kind)
         other = 1 - found.slot
         try:
-            self._slots.strengthen(kind, found.slot, packed)
+            self._slots.strengthen(kind, found.slot, pack_header(kind, *found.header))
             self._slots.begin(kind, other)
-            reader = _Reader(self._slots.open(kind, found.slot), found.header[1])
-            try:
-                while reader.left:
-                    self._slots.append(reader.read(_CHUNK_LEN))
-            finally:
-                reader.close()
+            for octets in self._pieces(kind, found.slot, found.header):
+                self._slots.append(octets)
             self._finish(kind, other, found.header)
         except (OSError, StorageError):
+            self._slots.discard()
             self.weak.append(kind)
 
     def _finish(self, kind: str, slot: int, header: tuple) -> None:
@@ -143,7 +150,7 @@ class RecordStore:
             failure = error
         # What counts is what the next start will see, whatever the driver said.
         if read_header(kind, self._slots.read_header(kind, slot)) != header:
-            raise StorageError("the record %s could not be stored: flash did not keep its header" % kind, failure)
+            raise _lost(kind, failure)
 
 
 class _Found:
@@ -166,6 +173,8 @@ class _Reader:
     def read(self, n: int) -> bytes:
         octets = self._source.read(min(n, self.left))
         self.left -= len(octets)
+        if n and not octets:
+            self.left = 0  # shorter than its header says
         return octets
 
     def close(self) -> None:
@@ -217,6 +226,7 @@ class _Writer:
         try:
             self._slots.append(octets)
         except OSError as error:
+            self._slots.discard()
             raise _failed(self._kind, "stored", error)
 
     def commit(self) -> None:
@@ -227,6 +237,7 @@ class _Writer:
         try:
             self._store._finish(self._kind, self._slot, found.header)
         except OSError as error:
+            self._slots.discard()
             raise _failed(self._kind, "stored", error)
         self._store._copy(self._kind, found)
 
@@ -236,5 +247,5 @@ def _failed(kind: str, what: str, error: OSError) -> StorageError:
     return StorageError("the record %s could not be %s%s" % (kind, what, full), error)
 
 
-def _lost(kind: str, detail: object = None) -> StorageError:
+def _lost(kind: str, detail: OSError | None = None) -> StorageError:
     return StorageError("the record %s could not be stored: flash did not keep it" % kind, detail)
