@@ -9,12 +9,12 @@ from homeport_core.compat import const
 
 from homeport_device.log import FAULT, printable
 
-TEXT_MAX = const(42)
+TEXT_MAX = const(50)
 # A slot: seconds (4), kind, length of the text, text.
 _KIND_OFF = const(4)
 _LEN_OFF = const(5)
 _TEXT_OFF = const(6)
-_SLOT_LEN = const(6 + 42)
+_SLOT_LEN = const(6 + 50)
 _SECOND_MS = const(1000)
 _COUNT_MAX = const(0xFFFF)
 

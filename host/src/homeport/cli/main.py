@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import homeport
-from homeport.cli import acl, calls, keys, netcheck, profile, sim, stream, tunnel
+from homeport.cli import acl, calls, events, keys, netcheck, profile, sim, stream, tunnel
 from homeport.cli.context import Settings
 from homeport.cli.output import EXIT_CODE_HELP
 from homeport.cli.root import RootGroup
@@ -30,6 +30,7 @@ app.command()(calls.discover)
 app.command()(calls.pair)
 app.command()(calls.call)
 app.command()(calls.status)
+app.command()(events.events)
 app.command()(netcheck.netcheck)
 app.command()(tunnel.tunnel)
 app.command()(stream.stream)
@@ -40,6 +41,7 @@ RootGroup.deferred = {
     "basestation": "homeport.cli.basestation",
     "device": "homeport.cli.device",
     "demo": "homeport.cli.demo",
+    "flash": "homeport.cli.flash",
 }
 
 

@@ -88,7 +88,8 @@ class AclCalls:
                     "the device is not open for pairing here",
                     refusal.code,
                     "pair on the device's own network (ID@HOST:PORT), after an owner has opened it with "
-                    "'homeport acl DEVICE settings --pairing on'",
+                    "'homeport acl DEVICE settings --pairing on', and within two minutes of a press of its button if "
+                    "it has one",
                 ) from error
         return _user(reply, STATUS_USER_EXISTS)
 

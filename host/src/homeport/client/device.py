@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from homeport.client.acl import AclCalls
+from homeport.client.health import HealthCalls
 from homeport.client.network.hub import Hub, now_ms
 from homeport.client.profile import Profile
 from homeport.client.queries.interface import Interface
@@ -31,7 +32,7 @@ from homeport.errors import HomeportError, RefusedError, StateError
 CALL_TIMEOUT_MS = 10_000
 
 
-class Device(AclCalls, StreamCalls):
+class Device(AclCalls, HealthCalls, StreamCalls):
     """Made by `Client.connect`. Any number of calls may be in flight; use `close`, or `async with`."""
 
     def __init__(self, device_id: str, session: Session, hub: Hub, on_closed: Callable[[], None]) -> None:

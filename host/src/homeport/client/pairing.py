@@ -91,7 +91,8 @@ async def _connect_by_label(client: Client, target: str, label: Psk) -> Device:
             raise NotPaired(
                 "the device does not pair by a label now: it has no secret set, or is not open for pairing",
                 error.code,
-                "let an owner open it with 'homeport acl DEVICE settings --pairing on', or pair without --label-secret",
+                "let an owner open it with 'homeport acl DEVICE settings --pairing on', press its button if it has "
+                "one, or pair without --label-secret",
             ) from error
         raise
     except NotPaired as error:

@@ -18,6 +18,17 @@ _DEFAULT_PERMISSIONS = Parameter("default_user_permissions_after_pairing", UINT3
 
 _USER: Fields = (_STATUS, _FINGERPRINT, _NAME, _PERMISSIONS)
 _SETTINGS: Fields = (_STATUS, _PERMISSIONS, _DEFAULT_PERMISSIONS)
+_HEALTH: Fields = (
+    Parameter("uptime", UINT32),
+    Parameter("unix_time", UINT32),
+    Parameter("reset_cause", UINT8),
+    Parameter("faults", UINT16),
+    Parameter("free_memory", UINT32),
+    Parameter("users_written", UINT32),
+    Parameter("first", UINT32),
+    ListField("events", (Parameter("uptime", UINT32), Parameter("kind", UINT8), Parameter("text", RAW))),
+    Parameter("next", UINT32),
+)
 
 BUILTIN = Interface(
     [
@@ -67,5 +78,7 @@ BUILTIN = Interface(
         # Ours: docs/extensions.md, "End-to-end keys".
         Query("pair_with_key.json", 11200, (_NAME, _KEY_ID, _KEY), _USER),
         Query("set_my_key.json", 11210, (_KEY_ID, _KEY), (_STATUS,)),
+        # Ours: docs/firmware.md, "Events".
+        Query("get_device_events.json", 10020, (Parameter("start", UINT32),), _HEALTH),
     ]
 )
