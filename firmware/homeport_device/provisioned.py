@@ -152,10 +152,12 @@ def _networks(wishes: dict) -> tuple:
 
 def _pins(folder: str) -> dict:
     """The table of the board's pins.py, which a simulated one has in its folder."""
+    if folder:
+        from homeport_device.hardware_unix import pins_in
+
+        return pins_in(folder)
     from homeport_device.hardware import pins_here
 
-    if folder:
-        sys.path.insert(0, folder)
     return pins_here()
 
 
