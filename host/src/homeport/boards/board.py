@@ -13,26 +13,18 @@ system. A board without `filesystem` has no image.
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from homeport.boards.fields import Fields
 from homeport.errors import ConfigError
-from homeport.files import read_bounded
 
 ERASE_LEN = 4096  # the unit in which flash is erased, on all boards
 PLATFORMS = ("esp32", "rp2", "unix", "linux")
 VARIANTS = ("full", "tiny")
 
-_PACKAGE = "homeport_boards"
-_FILE = "board.json"
-_FILE_MAX = 16 * 1024
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
-_TEXT_MAX = 80
 _FLASH_MAX = 0x1000_0000  # 256 MB, the most that a chip can address
 _PROGRAM_LENS = (32, 64, 128, 256)
 
@@ -91,44 +83,11 @@ class Board:
     records: Area | None = None
 
 
-def boards_directory() -> Path:
-    """Where the boards' folders are; raises ConfigError when they are not installed."""
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or not found.submodule_search_locations:
-        raise ConfigError("the boards' files are not installed here: they come with homeport-device")
-    return Path(found.submodule_search_locations[0])
-
-
-def board_names() -> list[str]:
-    """All boards that there are."""
-    return sorted(path.parent.name for path in boards_directory().glob(f"*/{_FILE}"))
-
-
-def load_board(name: str) -> Board:
-    """The board of that name. Raises ConfigError that names file, field and what was expected; StorageError."""
-    if name not in board_names():
-        raise ConfigError(f"no board {name[:40]!r}: there are {', '.join(board_names())}")
-    path = boards_directory() / name / _FILE
-    try:
-        return parse_board(name, read_bounded(path, _FILE_MAX))
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-
-
-def pins_file(board: Board) -> Path:
-    """The board's table of pins."""
-    return boards_directory() / board.name / "pins.py"
-
-
 def parse_board(name: str, data: bytes) -> Board:
     """The board that `data` (a board.json) describes. Raises ConfigError, naming the field and what was expected."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"a board's name is lower-case letters, digits and '_', not {name[:40]!r}")
-    try:
-        document = json.loads(data)
-    except (ValueError, RecursionError):
-        raise ConfigError("not JSON") from None
-    fields = _Fields(document, "")
+    fields = Fields.of_json(data)
     platform = fields.one_of("platform", PLATFORMS)
     board = Board(
         name,
@@ -138,7 +97,7 @@ def parse_board(name: str, data: bytes) -> Board:
         chip=fields.text("chip") if platform in ("esp32", "rp2") else "",
         micropython=fields.text("micropython") if platform in ("esp32", "rp2") else "",
         heap_len=fields.number("heap_len", 1, _FLASH_MAX) if "heap_len" in fields.left else 0,
-        flash_len=fields.place("flash_len", ERASE_LEN) if "flash_len" in fields.left else 0,
+        flash_len=_place(fields, "flash_len", ERASE_LEN) if "flash_len" in fields.left else 0,
         kind=_kind(fields, platform),
         **_areas(fields),
     )
@@ -147,32 +106,39 @@ def parse_board(name: str, data: bytes) -> Board:
     return board
 
 
-def _kind(fields: _Fields, platform: str) -> Esp32Chip | Rp2Chip | None:
+def _kind(fields: Fields, platform: str) -> Esp32Chip | Rp2Chip | None:
     if platform == "esp32":
         inner = fields.inner("esp32")
-        esp32 = Esp32Chip(inner.number("chip_id", 0, 0xFFFF), inner.place("bootloader_at"))
+        esp32 = Esp32Chip(inner.number("chip_id", 0, 0xFFFF), _place(inner, "bootloader_at"))
         inner.end()
         return esp32
     if platform == "rp2":
         inner = fields.inner("rp2")
-        rp2 = Rp2Chip(inner.hex("family", 0xFFFFFFFF), inner.text("board_id"))
+        rp2 = Rp2Chip(inner.hex("family"), inner.text("board_id"))
         inner.end()
         return rp2
     return None
 
 
-def _areas(fields: _Fields) -> dict[str, Any]:
+def _areas(fields: Fields) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in ("filesystem", "records"):
         if name in fields.left:
             inner = fields.inner(name)
-            found[name] = Area(inner.place("at"), inner.place("len", ERASE_LEN))
+            found[name] = Area(_place(inner, "at"), _place(inner, "len", ERASE_LEN))
             if name == "filesystem":
                 found["program_len"] = inner.number("program_len", _PROGRAM_LENS[0], _PROGRAM_LENS[-1])
                 if found["program_len"] not in _PROGRAM_LENS:
                     raise ConfigError(f"field 'filesystem.program_len': expected one of {_PROGRAM_LENS}")
             inner.end()
     return found
+
+
+def _place(fields: Fields, name: str, least: int = 0) -> int:
+    value = fields.hex(name)
+    if not least <= value <= _FLASH_MAX or value % ERASE_LEN:
+        raise fields.wrong(name, f"a multiple of {ERASE_LEN:#x}, at least {least:#x}", hex(value))
+    return value
 
 
 def _check_places(board: Board) -> None:
@@ -183,58 +149,3 @@ def _check_places(board: Board) -> None:
             raise ConfigError(f"field '{name}': {area} is expected to end within flash_len, {board.flash_len:#x}")
     if board.filesystem and board.records and board.filesystem.overlaps(board.records):
         raise ConfigError(f"fields 'filesystem' and 'records' overlap: {board.filesystem} and {board.records}")
-
-
-class _Fields:
-    """The fields of one JSON object; every reader takes one away, and what is left at the end is unknown."""
-
-    def __init__(self, document: Any, prefix: str) -> None:
-        if not isinstance(document, Mapping):
-            raise ConfigError(f"{'field ' + repr(prefix[:-1]) if prefix else 'the file'}: expected a JSON object")
-        self.left = dict(document)
-        self._prefix = prefix
-
-    def text(self, name: str) -> str:
-        value = self._take(name)
-        if not isinstance(value, str) or not 0 < len(value) <= _TEXT_MAX or not value.isprintable():
-            raise self._wrong(name, f"text of 1 to {_TEXT_MAX} printable characters", value)
-        return value
-
-    def one_of(self, name: str, values: tuple[str, ...]) -> str:
-        value = self._take(name)
-        if not isinstance(value, str) or value not in values:
-            raise self._wrong(name, f"one of {', '.join(values)}", value)
-        return value
-
-    def number(self, name: str, least: int, most: int) -> int:
-        value = self._take(name)
-        if type(value) is not int or not least <= value <= most:
-            raise self._wrong(name, f"a number from {least} to {most}", value)
-        return value
-
-    def hex(self, name: str, most: int) -> int:
-        value = self._take(name)
-        if not isinstance(value, str) or not re.fullmatch(r"0x[0-9a-f]{1,8}", value) or int(value, 16) > most:
-            raise self._wrong(name, f'a hex text such as "0x1000", at most {most:#x}', value)
-        return int(value, 16)
-
-    def place(self, name: str, least: int = 0) -> int:
-        value = self.hex(name, _FLASH_MAX)
-        if value < least or value % ERASE_LEN:
-            raise self._wrong(name, f"a multiple of {ERASE_LEN:#x}, at least {least:#x}", hex(value))
-        return value
-
-    def inner(self, name: str) -> _Fields:
-        return _Fields(self._take(name), f"{self._prefix}{name}.")
-
-    def end(self) -> None:
-        if self.left:
-            raise ConfigError(f"unknown field '{self._prefix}{min(self.left)[:40]}'")
-
-    def _take(self, name: str) -> Any:
-        if name not in self.left:
-            raise ConfigError(f"field '{self._prefix}{name}' is missing")
-        return self.left.pop(name)
-
-    def _wrong(self, name: str, expected: str, value: Any) -> ConfigError:
-        return ConfigError(f"field '{self._prefix}{name}': expected {expected}, got {str(value)[:40]!r}")

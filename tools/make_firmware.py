@@ -1,0 +1,131 @@
+"""Make what goes onto a board: `make firmware BOARD=… [APP=…] [VARIANT=…] [FIRMWARE=…]`.
+
+Writes build/firmware/BOARD/: the files one by one in `files`, a file system image with them, and, where MicroPython's
+own firmware file is given, one image with everything. `homeport flash` writes it. The same sources make the same
+octets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from build_firmware import VARIANTS, build
+from homeport.boards import esp32, rp2
+from homeport.boards.board import Board
+from homeport.boards.descriptors import board_names, load_board, pins_file
+from homeport.boards.filesystem import build_filesystem
+from homeport.boards.image import FILESYSTEM, MAIN, MICROPYTHON, Image
+from homeport.boards.image_folder import MANIFEST, save_image
+from homeport.errors import ConfigError, HomeportError
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "firmware/examples"
+OUT = ROOT / "build/firmware"
+FILES = "files"
+LIBRARY = "lib"
+FIRMWARE_MAX = 16 * 1024 * 1024
+
+
+def application(name: str) -> Path:
+    """The file of an example, or of an application of one's own. Raises ConfigError."""
+    path = Path(name) if name.endswith(".py") else EXAMPLES / f"{name}.py"
+    if not path.is_file() or not path.stem.isidentifier():
+        examples = ", ".join(sorted(app.stem for app in EXAMPLES.glob("[!_]*.py")))
+        raise ConfigError(f"no application {name!r}: expected a file, or one of {examples}")
+    return path
+
+
+def clear(folder: Path) -> None:
+    """An empty folder in place of an older image. Raises ConfigError for a folder with something else in it."""
+    if folder.exists():
+        if any(folder.iterdir()) and not (folder / FILES).is_dir():
+            raise ConfigError(f"{folder} is not an image that this has made: not replaced")
+        shutil.rmtree(folder)
+    (folder / FILES / LIBRARY).mkdir(parents=True)
+
+
+def write_files(folder: Path, board: Board, app: Path, variant: str) -> dict[str, bytes]:
+    """Compile the application and the firmware into `folder`; returns all files by their paths on the board."""
+    build(folder / LIBRARY, [app], board.name, variant)
+    (folder / MAIN).write_text(f"import {app.stem}\n")
+    if pins_file(board).is_file():
+        shutil.copyfile(pins_file(board), folder / "pins.py")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write_products(folder: Path, image: Image, firmware_name: str) -> None:
+    """What other tools than ours take: one file with everything."""
+    products = {}
+    if image.board.platform == "esp32" and MICROPYTHON in image.parts:
+        products["merged.bin"] = esp32.merged(image, firmware_name)
+    if image.board.platform == "rp2":
+        products["filesystem.uf2"] = rp2.uf2_file(image, with_micropython=False, with_files=True)
+        if MICROPYTHON in image.parts:
+            products["merged.uf2"] = rp2.uf2_file(image, True, True, firmware_name)
+    for name, data in products.items():
+        (folder / name).write_bytes(data)
+
+
+def make(folder: Path, board: Board, app: Path, variant: str, firmware: Path | None) -> Image:
+    """Write everything; the manifest last. Raises HomeportError, OSError."""
+    if firmware is not None and firmware.stat().st_size > FIRMWARE_MAX:
+        raise ConfigError(f"{firmware} is larger than any MicroPython")
+    given = {} if firmware is None else {MICROPYTHON: firmware.read_bytes()}
+    if given and board.kind is None:
+        raise ConfigError(f"board {board.name} has no firmware file of MicroPython's")
+    clear(folder)
+    files = write_files(folder / FILES, board, app, variant)
+    image = Image(board, app.stem, variant, {FILESYSTEM: build_filesystem(board, files), **given})
+    write_products(folder, image, str(firmware))
+    save_image(folder, image)
+    return image
+
+
+def report(folder: Path, image: Image) -> None:
+    """What there is now, and what to do with it."""
+    code = sum(path.stat().st_size for path in (folder / FILES).rglob("*.mpy"))
+    print(f"{folder}: {image.app} for {image.board.title} ({image.variant})")
+    for path in sorted(path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST):
+        print(f"  {path.name:<16} {path.stat().st_size:>9}")
+    print(f"  {FILES + '/':<16} {code:>9} octets of bytecode")
+    if image.board.kind is None:
+        print(f"Run it: see boards/{image.board.name}/README.md")
+        return
+    extra = "" if MICROPYTHON in image.parts else f" --firmware {image.board.micropython}-….{suffix(image.board)}"
+    port = "--drive DIR" if image.board.platform == "rp2" else "--port /dev/ttyUSB0"
+    print(f"Flash it: homeport flash --board {image.board.name} {port}{extra}")
+
+
+def suffix(board: Board) -> str:
+    return "uf2" if board.platform == "rp2" else "bin"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make firmware", description="Make what goes onto a board.")
+    parser.add_argument("board", choices=board_names())
+    parser.add_argument("--app", default="sunpi", help="an example, or a file of your own")
+    parser.add_argument("--variant", choices=VARIANTS, help="default: what suits the board")
+    parser.add_argument("--firmware", type=Path, help="MicroPython's own file for the board (.bin, .uf2)")
+    parser.add_argument("--out", type=Path, help="default: build/firmware/BOARD")
+    wanted = parser.parse_args()
+    try:
+        board = load_board(wanted.board)
+        if board.filesystem is None:
+            print(
+                f"{board.name} runs the firmware as it is, there is nothing to make: see boards/{board.name}/README.md"
+            )
+            return 0
+        folder = wanted.out or OUT / board.name
+        image = make(folder, board, application(wanted.app), wanted.variant or board.variant, wanted.firmware)
+    except (HomeportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    report(folder, image)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
