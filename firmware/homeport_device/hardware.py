@@ -17,7 +17,7 @@ ConfigError. `folder` makes a simulated board that keeps its flash, pins and air
                                              can only be on and off is on from 128
     i2c() -> bus                             on pins SDA and SCL, 400 kHz: readfrom_mem(address, register, n),
                                              writeto_mem(address, register, octets); OSError when nobody answers.
-                                             On "linux" bus.busio is Blinka's, which its drivers take
+                                             On "linux" it is Blinka's instead (busio.I2C), for its drivers
     temperature_mc() -> int                  of the chip, thousandths of a degree Celsius; None where it cannot tell
     region(label) -> region                  raw flash of that name; None where there is none
     watchdog(timeout_ms) -> dog              resets the board when dog.feed() is not called for so long. Cannot be

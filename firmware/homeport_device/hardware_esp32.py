@@ -86,9 +86,16 @@ class Wifi(BoardWifi):
         station.config(pm=network.WLAN.PM_NONE, reconnects=0)
 
     def join(self, ssid: str, password: str) -> None:
-        self._before = self.station.status()
+        station = self.station
+        self._before = station.status()
         self._since_ms = time.ticks_ms()
-        super().join(ssid, password)
+        try:
+            super().join(ssid, password)
+        except OSError:  # half-way joined, after a soft reset: the driver wants to be off first
+            station.active(False)
+            station.active(True)
+            self.keep_awake(station)
+            super().join(ssid, password)
 
     def status(self) -> int:
         found = self.station.status()

@@ -65,7 +65,7 @@ class Hardware(HardwareBase):
         try:
             import busio
 
-            return Bus(busio.I2C(scl, sda, frequency=_I2C_HZ))
+            return busio.I2C(scl, sda, frequency=_I2C_HZ)
         except (ImportError, OSError, RuntimeError, ValueError) as error:
             raise ConfigError("the I2C bus cannot be opened: %s" % error, error)
 
@@ -135,29 +135,6 @@ class _Channel:
             duty = value * _DUTY_PER_LEVEL
             self._channel.duty_cycle = _DUTY_MAX - duty if self._inverted else duty
         return self._level
-
-
-class Bus:
-    """MicroPython's face of a bus of Blinka, which drivers of its own get as `busio`."""
-
-    def __init__(self, opened: object) -> None:
-        self.busio = opened
-
-    def readfrom_mem(self, address: int, register: int, n: int) -> bytes:
-        octets = bytearray(n)
-        self._locked(lambda: self.busio.writeto_then_readfrom(address, bytes((register,)), octets))
-        return bytes(octets)
-
-    def writeto_mem(self, address: int, register: int, octets: bytes | bytearray) -> None:
-        self._locked(lambda: self.busio.writeto(address, bytes((register,)) + bytes(octets)))
-
-    def _locked(self, work: object) -> None:
-        if not self.busio.try_lock():
-            raise OSError("the bus is in use")
-        try:
-            work()
-        finally:
-            self.busio.unlock()
 
 
 class Watchdog:

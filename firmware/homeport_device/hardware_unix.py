@@ -97,7 +97,11 @@ class Hardware(HardwareBase):
         return Region(self.folder + "/flash.img")
 
     def watchdog(self, timeout_ms: int) -> object:
-        return Watchdog(self, timeout_ms)
+        import _thread
+
+        dog = Watchdog(self, timeout_ms)
+        _thread.start_new_thread(dog.watch, ())
+        return dog
 
     def reset_cause(self) -> int:
         return self._cause
@@ -187,12 +191,9 @@ class Watchdog:
     """Calls `board.bite()` once nothing has fed it for so long; a thread looks."""
 
     def __init__(self, board: Hardware, timeout_ms: int) -> None:
-        import _thread
-
         self._board = board
         self._timeout_ms = timeout_ms
         self.feed()
-        _thread.start_new_thread(self._watch, ())
 
     def feed(self) -> None:
         self._fed_ms = self._board.now_ms()
@@ -200,7 +201,7 @@ class Watchdog:
     def is_due(self) -> bool:
         return self._board.now_ms() - self._fed_ms > self._timeout_ms
 
-    def _watch(self) -> None:
+    def watch(self) -> None:
         while not self.is_due():
             time.sleep(_WATCH_APART_S)
         self._board.bite()
