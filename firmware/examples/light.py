@@ -1,10 +1,22 @@
-"""A light with two queries: the smallest device (specification, application 2.8, "light demo")."""
+"""A light with two queries: the smallest device (specification, application 2.8, "light demo").
+
+On a board whose pins.py has a RELAY, light 1 is that; the others are but remembered.
+"""
 
 from homeport_core.rpc import UINT8
 from homeport_device.device import Device, load_config
 
 device = Device(load_config(), name="Light", type="Homeport light")
 lights = {}
+relays = {}
+RELAY_LIGHT = 1
+
+
+@device.task
+async def open_relay():
+    hardware = device.config.hardware
+    if hardware is not None and hardware.has("RELAY"):
+        relays[RELAY_LIGHT] = hardware.output("RELAY")
 
 
 @device.query(
@@ -12,6 +24,8 @@ lights = {}
 )
 def light_write(request, light_id, light_on):
     lights[light_id] = light_on
+    if light_id in relays:
+        relays[light_id].value(1 if light_on else 0)
     return light_on
 
 

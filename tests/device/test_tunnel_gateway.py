@@ -1,9 +1,11 @@
 """The tunnel gateway's own options, beside those of every device (specification, application 4.3)."""
 
+import os
 import sys
 import unittest
 
 from homeport_core.compat import MICROPYTHON
+from homeport_device import log
 
 sys.path.insert(0, (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/../../firmware/examples")
 _ARGUMENTS = sys.argv[:]
@@ -58,6 +60,72 @@ class Options(unittest.TestCase):
         self.assertTrue(services.find(b"tunnel") and services.find(b"echo"))
         self.assertEqual(services.find(b"uart"), None)
         self.assertEqual(tunnel_gateway.device.config.streams, 32)
+
+
+class BoardFile(unittest.TestCase):
+    """tunnels.json, by which a board without a command line is told what it may reach."""
+
+    def setUp(self):
+        self.path = (__file__.rsplit("/", 1)[0] if "/" in __file__ else ".") + "/tunnels-%d.json" % id(self)
+        self.addCleanup(self.remove)
+        self.events = []
+        log.keep_events(self)
+        self.addCleanup(log.keep_events, None)
+
+    def add(self, kind, text):
+        """As a ring of events."""
+        self.events.append(text)
+
+    def remove(self):
+        try:
+            os.remove(self.path)
+        except OSError:
+            self.assertEqual(self.text, None)
+
+    def of_file(self, text):
+        self.text = text
+        if text is not None:
+            with open(self.path, "w") as file:
+                file.write(text)
+        allowed = tunnel_gateway.of_file(self.path)
+        return allowed.ports, allowed.hosts, allowed.uart
+
+    def test_what_the_file_says_may_be_reached(self):
+        for text, ports, hosts in (
+            ('{"ports": [80]}', [80], ["127.0.0.1"]),
+            ('{"ports": [80, 65535], "hosts": ["nas.lan"]}', [80, 65535], ["127.0.0.1", "nas.lan"]),
+            ('{"ports": "*", "hosts": "*"}', "*", "*"),
+        ):
+            with self.subTest(text=text):
+                self.assertEqual(self.of_file(text), (ports, hosts, ""))
+        self.assertEqual(self.events, [])
+
+    def test_a_file_with_a_mistake_allows_nothing_and_is_told(self):
+        for text in (
+            None,
+            "",
+            "{",
+            "[]",
+            "{}",
+            '{"ports": [80',
+            '{"ports": []}',
+            '{"ports": 80}',
+            '{"ports": ["80"]}',
+            '{"ports": [0]}',
+            '{"ports": [65536]}',
+            '{"ports": [true]}',
+            '{"hosts": ["nas.lan"]}',
+            '{"ports": [80], "hosts": "nas.lan"}',
+            '{"ports": [80], "hosts": [""]}',
+            '{"ports": [80], "hosts": [7]}',
+            '{"ports": [80], "host": ["nas.lan"]}',
+            '{"ports": [80]%s}' % (" " * tunnel_gateway.FILE_MAX),
+        ):
+            with self.subTest(text=text):
+                del self.events[:]
+                self.assertEqual(self.of_file(text), ([], ["127.0.0.1"], ""))
+                self.assertEqual(len(self.events), 1)
+                self.assertIn("no tunnels: ", self.events[0])
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ import itertools
 import time
 
 import pytest
-from processes import CommandLine, Ports, device, homeport, only_error_line
+from processes import KEY, CommandLine, Ports, device, homeport, only_error_line
+from simulated_board import SimulatedBoard
 
 RELAY = 3
 RUNTIMES = ["micropython", "cpython"]
@@ -24,12 +25,11 @@ PUBLISHED = """<unabto_queries>
 
 
 class World(CommandLine):
-    """An owner of one station; `pins` is the folder of its board."""
+    """The owner of a station."""
 
     def __init__(self, path, ports):
         super().__init__(path / "home")
         self.target = f"demo@127.0.0.1:{ports.local}"
-        self.pins = path / "board" / "pins"
         self.interface = path / "published.xml"
         self.interface.write_text(PUBLISHED)
         self.answer("profile", "create", "me", "--no-password")
@@ -41,9 +41,6 @@ class World(CommandLine):
     def ask_new(self):
         self.interface.write_text(homeport("interface", "sunpi").stdout)
         return self.ask("station_get_state")
-
-    def pin(self, name):
-        return (self.pins / name).read_text().strip()
 
 
 @contextlib.contextmanager
@@ -104,3 +101,19 @@ def test_values_move(world):
         if world.ask("rpi_temperature") != first:
             return
     raise AssertionError("nothing moves")
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_relay_and_the_lamp_are_switched_at_the_boards_pins(tmp_path, runtime):
+    ports = Ports()
+    board = SimulatedBoard(tmp_path / "board", key=KEY)
+    with device(ports, tmp_path / "state", "--board", board.folder, app="sunpi", runtime=runtime, until="joined"):
+        board.press()
+        world = World(tmp_path, ports)
+        assert board.pin("RELAY") == "0"
+        world.ask("light_write", f"light_id={RELAY}", "light_on=1")
+        world.ask("light_write", "light_id=1", "light_on=40")
+        assert (board.pin("RELAY"), board.pin("LAMP_GREEN"), board.pin("LAMP_RED")) == ("1", "40", "0")
+        world.ask("light_write", f"light_id={RELAY}", "light_on=0")
+        assert board.pin("RELAY") == "0"
+        assert world.ask_new()["green"] == 40

@@ -15,7 +15,7 @@ WAIT_READS = 3  # of the bus voltage, until the first conversion is done
 
 
 class FakeINA219:
-    """The chip and a bus of its own. `voltage_mv` and `drop_uv` are what there is to measure."""
+    """The chip on its own bus, with MicroPython's face. `voltage_mv` and `drop_uv` are what there is to measure."""
 
     def __init__(self, voltage_mv=0, drop_uv=0, address=ADDRESS):
         self.voltage_mv = voltage_mv
@@ -42,42 +42,21 @@ class FakeINA219:
     # MicroPython's face
 
     def readfrom_mem(self, address, register, n):
-        self._require(address)
+        self.require(address)
         self._pointer = register
-        return self._read()[:n]
+        return self.read()[:n]
 
     def writeto_mem(self, address, register, octets):
-        self._require(address)
-        self._write(bytes((register,)) + bytes(octets))
-
-    # Blinka's
-
-    def try_lock(self):
-        return True
-
-    def unlock(self):
-        pass
-
-    def writeto(self, address, octets, start=0, end=None, stop=True):
-        self._require(address)
-        self._write(bytes(octets)[start:end])
-
-    def readfrom_into(self, address, buf, start=0, end=None, stop=True):
-        self._require(address)
-        end = len(buf) if end is None else end
-        buf[start:end] = self._read()[: end - start]
-
-    def writeto_then_readfrom(self, address, out, buf, out_start=0, out_end=None, in_start=0, in_end=None, stop=False):
-        self.writeto(address, out, out_start, out_end)
-        self.readfrom_into(address, buf, in_start, in_end)
+        self.require(address)
+        self.write(bytes((register,)) + bytes(octets))
 
     # The chip
 
-    def _require(self, address):
+    def require(self, address):
         if not self.is_plugged or address != self.address:
             raise OSError(NACK)
 
-    def _write(self, octets):
+    def write(self, octets):
         if not octets:
             return
         self._pointer = octets[0]
@@ -93,7 +72,7 @@ class FakeINA219:
         elif self._pointer == CALIBRATION:
             self.calibration = value & 0xFFFE
 
-    def _read(self):
+    def read(self):
         return (self._value() & 0xFFFF).to_bytes(2, "big")
 
     def _value(self):
@@ -111,3 +90,29 @@ class FakeINA219:
         if self._pointer == POWER:
             self._waits = WAIT_READS
         return (self.config, shunt, 0, power, current, self.calibration)[self._pointer]
+
+
+class FakeBusio:
+    """Blinka's face of the same bus: busio.I2C, as far as its drivers use it."""
+
+    def __init__(self, chip):
+        self.chip = chip
+
+    def try_lock(self):
+        return True
+
+    def unlock(self):
+        pass
+
+    def writeto(self, address, octets, start=0, end=None, stop=True):
+        self.chip.require(address)
+        self.chip.write(bytes(octets)[start:end])
+
+    def readfrom_into(self, address, buf, start=0, end=None, stop=True):
+        self.chip.require(address)
+        end = len(buf) if end is None else end
+        buf[start:end] = self.chip.read()[: end - start]
+
+    def writeto_then_readfrom(self, address, out, buf, out_start=0, out_end=None, in_start=0, in_end=None, stop=False):
+        self.writeto(address, out, out_start, out_end)
+        self.readfrom_into(address, buf, in_start, in_end)
