@@ -1,32 +1,32 @@
 """A board as a device for years: what runs beside its stack, and what becomes of failures.
 
-One task takes the steps of all parts: the radio, the person at the device, the first set-up, the watchdog. A part that
-raises costs that step and one event, never the others. The application's tasks are begun anew when they fail, later
-each time. What cannot be mended here (no memory again and again, a start that fails) ends in a reset.
+One task takes the steps of all parts: the radio, the panel with button and light, the first set-up. A part that raises
+costs that step and one event, and rests for a second; the others go on. The application's tasks begin anew when they
+fail, later each time. What cannot be mended here ends in a reset: no memory for five seconds, a start that fails,
+a loop that ended, and whatever starves the watchdog.
 """
 
 import asyncio
 import gc
 
-from homeport_core.compat import const
+from homeport_core import ticks
+from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import HomeportError
 
 from homeport_device import log
 from homeport_device.panel import Panel
-from homeport_device.watchdog import Pulses
+from homeport_device.watchdog import WATCHDOG_MS, Vigil
 
-# The steps of the parts: as often as a button wants to be looked at.
+# As often as a button wants to be looked at.
 STEP_MS = const(20)
-# The watchdog's bound: what the shortest-lived one (rp2) has, less some. Storing the list of users takes a second.
-WATCHDOG_MS = const(8000)
-# How long the stack's timer may be late, and a handler may keep its request.
-_LATE_MS = const(30000)
+_REST_MS = const(1000)
+# So many rounds in a row without memory: nothing here will free any.
+_MEMORY_FAILURES = const(250)
 # Until a failed start is tried again.
 _START_AGAIN_S = const(60)
-# A failed task of the application begins anew after 1 s, 2 s, … 64 s.
+# A failed task of the application begins anew after 1 s, 2 s, … 64 s; one that ran for so long counts as mended.
 _TASK_DOUBLINGS = const(6)
-# So many steps in a row without memory: nothing here will free any.
-_MEMORY_FAILURES = const(20)
+_TASK_MENDED_MS = const(600000)
 _CAUSES = ("unknown", "power on", "reset pin", "watchdog", "software", "brownout")
 
 
@@ -38,109 +38,138 @@ def run(device: object) -> None:
     except (HomeportError, OSError, MemoryError) as error:
         log.event(log.FAULT, "cannot start:", type(error).__name__, log.printable(error))
         asyncio.run(asyncio.sleep(_START_AGAIN_S))
-        appliance.hardware.reset()
-    device.serve(appliance.tasks())
+        device.config.hardware.reset()
+    try:
+        device.serve(appliance.tasks())
+    except Exception as error:
+        log.event(log.FAULT, "run loop ended:", type(error).__name__, log.printable(error))
+        device.config.hardware.reset()
 
 
 class Appliance:
     """What is around one device."""
 
     def __init__(self, device: object) -> None:
-        self.device = device
-        self.hardware = device.config.hardware
-        self.parts = []  # each has step(now_ms)
-        self.station = None
+        self._device = device
+        self._hardware = device.config.hardware
+        self._parts = []  # [part, when it may go on after a failure, or None]; a part has step(now_ms)
+        self._station = None
         self._dog = None
-        self._pulses = Pulses()
+        self._vigil = Vigil()
         self._memory_failures = 0
 
     def start(self) -> None:
         """Make the device and its parts. Raises HomeportError and OSError."""
-        device, hardware = self.device, self.hardware
+        device, hardware = self._device, self._hardware
         log.event(log.START, "started:", _CAUSES[hardware.reset_cause()])
         device.start()
         now_ms = device.stack.port.now_ms()
         wifi = hardware.wifi()
         if wifi is not None:
             self._start_radio(now_ms, wifi)
-        self.parts.append(Panel(now_ms, device, hardware, self.reset_to_factory))
+        self._add(Panel(now_ms, device, hardware, self._reset_to_factory))
 
     def tasks(self) -> list:
         """The async functions to run beside the stack."""
-        return [self._live] + [self._kept_alive(function) for function in self.device.tasks]
+        return [self._live] + [self._kept_alive(function) for function in self._device.tasks]
 
-    def reset_to_factory(self) -> None:
-        """Give the users and the Wi-Fi back to the factory's state. Raises StorageError."""
-        from homeport_device.factory_reset import factory_reset
+    def round(self, now_ms: int) -> None:
+        """One step of each part; then the watchdog is fed, unless something hangs."""
+        for entry in self._parts:
+            if entry[1] is None or ticks.diff(now_ms, entry[1]) >= 0:
+                self._step(now_ms, entry)
+        stack = self._device.stack
+        hung = self._vigil.hung(now_ms, stack.deadline_ms, self._device.oldest_request())
+        if hung:
+            log.event(log.FAULT, "no life from " + hung)
+        elif self._dog is not None:
+            self._dog.feed()
 
-        factory_reset(self.device.config.store)
+    # Parts
+
+    def _add(self, part: object) -> None:
+        self._parts.append([part, None])
 
     def _start_radio(self, now_ms: int, wifi: object) -> None:
         from homeport_device.station import Station
 
-        device = self.device
-        self.station = Station(wifi, device.driver, device.stack, device.stack.rng)
-        wifi.start(device.config.device_id.split(".")[0])
-        self.station.configure(now_ms, device.config.networks)
-        self.parts.append(self.station)
+        device = self._device
+        self._station = Station(now_ms, wifi, device)
+        self._station.configure(now_ms, device.config.networks)
+        self._add(self._station)
         if not device.config.networks:
             from homeport_device.setup_server import SetupServer
 
             server = SetupServer(now_ms, device, wifi, self._set_up)
-            self.parts.append(server)
+            self._add(server)
             device.tasks.append(server.open)
 
-    def _set_up(self, now_ms: int) -> None:
+    def _set_up(self, now_ms: int, server: object) -> None:
         """The set-up network is closed: go on with what came of it."""
-        self.parts = [part for part in self.parts if type(part).__name__ != "SetupServer"]
-        self.station.configure(now_ms, self.device.config.networks)
+        self._parts = [entry for entry in self._parts if entry[0] is not server]
+        self._station.configure(now_ms, self._device.config.networks)
+
+    def _reset_to_factory(self) -> None:
+        """Give users and Wi-Fi back to the factory's state. Raises StorageError."""
+        from homeport_device.factory_reset import factory_reset
+
+        factory_reset(self._device.config.store)
+
+    # Failures
+
+    def _step(self, now_ms: int, entry: list) -> None:
+        entry[1] = None
+        try:
+            entry[0].step(now_ms)
+        except MemoryError:
+            raise
+        except Exception as error:
+            entry[1] = ticks.add(now_ms, _REST_MS)
+            log.event(log.FAULT, type(entry[0]).__name__, "failed:", type(error).__name__, log.printable(error))
 
     async def _live(self) -> None:
-        """Take the steps, for ever."""
-        self._dog = self.hardware.watchdog(WATCHDOG_MS)
+        """Round after round. Should this task end, the watchdog says so."""
+        self._dog = self._hardware.watchdog(WATCHDOG_MS)
         while True:
-            await asyncio.sleep(STEP_MS / 1000)
-            now_ms = self.device.stack.port.now_ms()
-            for part in self.parts:
-                self._step(part, now_ms)
-            self._feed(now_ms)
-
-    def _step(self, part: object, now_ms: int) -> None:
-        try:
-            part.step(now_ms)
-        except MemoryError:
-            self._short_of_memory()
-        except Exception as error:
-            log.event(log.FAULT, type(part).__name__, "failed:", type(error).__name__, log.printable(error))
-        else:
-            self._memory_failures = 0
+            try:
+                await _sleep_ms(STEP_MS)
+                self.round(self._device.stack.port.now_ms())
+                self._memory_failures = 0
+            except MemoryError:
+                self._short_of_memory()
 
     def _short_of_memory(self) -> None:
         gc.collect()
         self._memory_failures += 1
-        if self._memory_failures == _MEMORY_FAILURES:
-            log.event(log.FAULT, "out of memory: reset")
-            self.hardware.reset()
-
-    def _feed(self, now_ms: int) -> None:
-        hung = self._pulses.overdue(now_ms)
-        if hung is not None:
-            log.event(log.FAULT, "no life from", hung)
-        elif self._dog is not None:
-            self._dog.feed()
+        if self._memory_failures == 1:
+            log.event(log.FAULT, "out of memory")
+        elif self._memory_failures == _MEMORY_FAILURES:
+            log.event(log.FAULT, "still out of memory: starting anew")
+            self._hardware.reset()
 
     def _kept_alive(self, function: object) -> object:
-        """An application's task that begins anew when it fails."""
+        """A task that begins anew when it fails."""
+        now = self._device.stack.port.now_ms
 
         async def run() -> None:
             failures = 0
             while True:
+                began_ms = now()
                 try:
                     await function()
                     return
                 except Exception as error:
                     log.event(log.FAULT, "task failed:", type(error).__name__, log.printable(error))
+                if ticks.diff(now(), began_ms) > _TASK_MENDED_MS:
+                    failures = 0
                 await asyncio.sleep(1 << min(failures, _TASK_DOUBLINGS))
                 failures += 1
 
         return run
+
+
+async def _sleep_ms(delay_ms: int) -> None:
+    if MICROPYTHON:
+        await asyncio.sleep_ms(delay_ms)
+    else:
+        await asyncio.sleep(delay_ms / 1000)

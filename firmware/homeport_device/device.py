@@ -249,6 +249,10 @@ class Device:
             self._pending.append((request, task))
         return code
 
+    def oldest_request(self) -> object:
+        """The request that an async handler has been at work on for longest, None without one."""
+        return self._pending[0][0] if self._pending else None
+
     def dropped(self, request: object) -> None:
         """An accepted request needs no answer any more."""
         for entry in self._pending:

@@ -9,7 +9,7 @@ from homeport_device.setup import KEPT, OPEN, TRYING
 
 # Networks that are shown, and the octets of their rows; others can be typed.
 SHOWN_MAX = const(10)
-_ROWS_MAX = const(2500)
+_ROWS_MAX = const(2300)
 _NAME_MAX = const(64)
 _TEXT_MAX = const(160)
 _STRONG_DBM = const(-60)

@@ -49,7 +49,7 @@ _NOTES = {
 
 
 class SetupServer:
-    """Of one board. `closed(now_ms)` is called when the access point is; `config.networks` tells what came of it."""
+    """Of one board. `closed(now_ms, server)` is called with the access point closed; see `config.networks` then."""
 
     def __init__(self, now_ms: int, device: object, wifi: object, closed: object) -> None:
         self._device = device
@@ -68,11 +68,16 @@ class SetupServer:
         """Open the access point and serve. Raises OSError."""
         config = self._device.config
         name = "Homeport-" + config.hardware.unique_id()[-2:].hex().upper()
+        self._wifi.start(config.device_id.split(".")[0])
         self._address = self._wifi.open_access_point(name, None)
         self._scan(self._now_ms())
         host = _dotted(self._address)
-        self._dns = _dns_socket(host, _DNS_PORT if config.setup_port == SETUP_PORT else config.setup_port)
-        self._server = await asyncio.start_server(self._serve, host, config.setup_port)
+        try:
+            self._dns = _dns_socket(host, _DNS_PORT if config.setup_port == SETUP_PORT else config.setup_port)
+            self._server = await asyncio.start_server(self._serve, host, config.setup_port)
+        except OSError:
+            self._close()
+            raise
         log.event(log.NETWORK, "set-up network %s for %d min: http://%s/" % (name, OPEN_MS // 60000, self._host()))
 
     def step(self, now_ms: int) -> None:
@@ -93,7 +98,8 @@ class SetupServer:
             self._store(now_ms)
         elif order == CLOSE:
             self._close()
-            self._closed(now_ms)
+            log.event(log.NETWORK, "set-up network closed")
+            self._closed(now_ms, self)
 
     # HTTP
 
@@ -207,19 +213,21 @@ class SetupServer:
         log.event(log.NETWORK, "set-up: joined", log.printable(ssid))
 
     def _close(self) -> None:
-        self._server.close()
-        self._server = None
-        if self._dns is not None:
-            self._dns.close()
-            self._dns = None
+        for opened in (self._server, self._dns):
+            if opened is not None:
+                opened.close()
+        self._server = self._dns = None
         self._wifi.close_access_point()
-        log.event(log.NETWORK, "set-up network closed")
 
 
 def _dns_socket(host: str, port: int) -> object:
     opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    opened.setblocking(False)
-    opened.bind(socket.getaddrinfo(host, port)[0][-1])
+    try:
+        opened.setblocking(False)
+        opened.bind(socket.getaddrinfo(host, port)[0][-1])
+    except OSError:
+        opened.close()
+        raise
     return opened
 
 

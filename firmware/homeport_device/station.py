@@ -1,8 +1,13 @@
 """The radio as a station: carries out what `network` decides, and tells the stack when its network comes and goes."""
 
+from homeport_core import ticks
+from homeport_core.compat import const
+
 from homeport_device import log, network
 from homeport_device.attach import ATTACHED
 
+# How often the radio is asked.
+_LOOK_MS = const(200)
 _TEXTS = {
     network.JOINED_AS: "joined ",
     network.LOST_IT: "lost the network ",
@@ -15,23 +20,32 @@ _TEXTS = {
 
 
 class Station:
-    """`wifi` is the board's radio (hardware.py); `driver` and `stack` are the device's."""
+    """`wifi` is the board's radio (hardware.py). A part of the appliance."""
 
-    def __init__(self, wifi: object, driver: object, stack: object, random: object) -> None:
+    def __init__(self, now_ms: int, wifi: object, device: object) -> None:
         self._wifi = wifi
-        self._driver = driver
-        self._stack = stack
-        self.network = network.Network(random)
+        self._driver = device.driver
+        self._stack = device.stack
+        self._hostname = device.config.device_id.split(".")[0]
+        self._is_on = False
+        self._look_ms = now_ms
         self._told = None  # the address that the stack knows of
-        stack.output.down = True
+        self._machine = network.Network(device.stack.rng)
+        self._stack.output.down = True
 
     def configure(self, now_ms: int, networks: object) -> None:
         """Join one of these networks, (SSID, password) each, from now on."""
-        self.network.configure(now_ms, networks)
+        self._machine.configure(now_ms, networks)
 
     def step(self, now_ms: int) -> None:
         """Look at the radio, and do what is due. Raises OSError of the radio."""
-        machine = self.network
+        if ticks.diff(now_ms, self._look_ms) < 0:
+            return
+        self._look_ms = ticks.add(now_ms, _LOOK_MS)
+        if not self._is_on:
+            self._wifi.start(self._hostname)
+            self._is_on = True
+        machine = self._machine
         if machine.state == network.OFF:
             return
         address = self._wifi.address()
@@ -50,7 +64,7 @@ class Station:
         return not any(connection is not None and connection.is_local for connection in self._stack.connections.slots)
 
     def _tell(self) -> None:
-        machine = self.network
+        machine = self._machine
         while True:
             event = machine.next_event()
             if event is None:

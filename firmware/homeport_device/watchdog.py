@@ -1,36 +1,34 @@
-"""Who has to show life so that the board is not reset: sans-IO, beside the run loop.
+"""When the watchdog is fed no more: sans-IO, beside the run loop.
 
-A pulse is a name and a bound; `beat` says that it lives and must again in time, `rest` that nothing is expected.
-The watchdog is fed only while no pulse is overdue, so whatever hangs, the loop or one of its tasks, ends in a reset.
+What blocks the loop starves the watchdog by itself. Two things hang without blocking it: the stack's timer, when its
+task is gone or each of its steps fails, and an async handler that waits for ever, which keeps all other requests out.
 """
 
 from homeport_core import ticks
+from homeport_core.compat import const
+
+# The dog's own bound: within that of the shortest-lived one, rp2's. Storing a full list of users takes two seconds
+# where flash is slow, a scan of the air three.
+WATCHDOG_MS = const(8000)
+# How late the stack's timer may be, and how long a handler may keep its request.
+LATE_MS = const(30000)
+HANDLER_MS = const(60000)
 
 
-class Pulses:
-    """Bounds are at most three days, for ticks wrap."""
+class Vigil:
+    """`hung` once in each round of the loop; rounds are less than three days apart, for ticks wrap."""
 
     def __init__(self) -> None:
-        self._due_ms = {}  # by name; None while nothing is expected
-        self._bound_ms = {}
+        self._request = None  # the one at work
+        self._since_ms = 0
 
-    def add(self, name: str, bound_ms: int) -> None:
-        """Something that has to beat at least so often, from the first `beat` on."""
-        self._bound_ms[name] = bound_ms
-        self._due_ms[name] = None
-
-    def beat(self, name: str, now_ms: int) -> None:
-        """It lives."""
-        self._due_ms[name] = ticks.add(now_ms, self._bound_ms[name])
-
-    def rest(self, name: str) -> None:
-        """Nothing is expected of it until it beats again."""
-        self._due_ms[name] = None
-
-    def overdue(self, now_ms: int) -> str | None:
-        """The name of one that should have shown life; None while all is well."""
-        for name in self._due_ms:
-            due_ms = self._due_ms[name]
-            if due_ms is not None and ticks.diff(now_ms, due_ms) > 0:
-                return name
-        return None
+    def hung(self, now_ms: int, deadline_ms: int | None, request: object) -> str:
+        """What hangs, empty while nothing does: `deadline_ms` is the stack's, `request` the oldest without answer."""
+        if request is not self._request:
+            self._request = request
+            self._since_ms = now_ms
+        if request is not None and ticks.diff(now_ms, self._since_ms) > HANDLER_MS:
+            return "a handler"
+        if deadline_ms is not None and ticks.diff(now_ms, deadline_ms) > LATE_MS:
+            return "the stack"
+        return ""
