@@ -29,8 +29,8 @@ ADAPTERS = {
     "homeport_device": {"acl_file", "appliance", "device", "file_slots", "flash_unix", "hardware", "hardware_board",
                         "hardware_esp32", "hardware_linux", "hardware_rp2", "hardware_unix", "health", "options",
                         "own_service", "port", "port_board", "port_cpython", "port_micropython", "port_unix",
-                        "provisioned", "randomness", "serial_cpython", "serial_unix", "setup_server", "stream_device",
-                        "tcp_cpython", "tcp_micropython"},
+                        "provision_serial", "provisioned", "randomness", "serial_cpython", "serial_unix",
+                        "setup_server", "stream_device", "tcp_cpython", "tcp_micropython"},
     "homeport": {"files", "tcp"},
     "homeport.basestation": {"admin", "config", "directory", "log", "notices", "server", "switchboard", "udp"},
     "homeport.basestation.gate": {"admission", "link", "tls", "websocket"},
@@ -44,6 +44,7 @@ ADAPTERS = {
     "homeport.client.network": {"broadcast", "crowd", "hub", "outbox", "search", "surroundings"},
     "homeport.client.queries": set(),
     "homeport.client.session": set(),
+    "homeport.provisioning": {"board", "image", "label", "raw_repl", "serial_line", "users"},
     "homeport.client.streams": {"calls", "forward", "opener", "pump", "standing", "transport"},
 }  # fmt: skip
 

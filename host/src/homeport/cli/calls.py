@@ -71,7 +71,8 @@ def pair(
     By the secret on its label, client and device agree on an end-to-end key, which the basestation never sees.
     """
     name = user_name if user_name is not None else settings_of(ctx).profile_name()
-    label = ask_label_secret(label_secret_file) if label_secret or label_secret_file else None
+    wanted = label_secret or label_secret_file
+    label = ask_label_secret(label_secret_file, parse_target(device)[0]) if wanted else None
     pairing = with_client(ctx, device, lambda client: pairings.pair(client, device, name, label), timeout_s)
     user = pairing.user
     role = "owner" if user.permissions & PERMISSION_ADMIN else "guest"

@@ -69,16 +69,17 @@ def ask_password(prompt: str, confirm: bool = False) -> str:
     return password
 
 
-def ask_label_secret(file: Path | None = None) -> Psk:
+def ask_label_secret(file: Path | None = None, device_id: str | None = None) -> Psk:
     """Return the secret on a device's label: from `file`, else from $HOMEPORT_LABEL_SECRET or the terminal.
 
-    Raises ConfigError, StorageError.
+    It may be typed, or the whole text that a camera read, which has to be of `device_id`. Raises ConfigError,
+    StorageError.
     """
     if file is not None:
-        return Psk.of_label(read_bounded(file, _SECRET_FILE_MAX_LEN).decode("ascii", "replace"))
+        return Psk.of_label(read_bounded(file, _SECRET_FILE_MAX_LEN).decode("ascii", "replace"), device_id)
     text = os.environ.get(LABEL_VARIABLE)
     if not text:
         if not sys.stdin.isatty():
             raise ConfigError(f"the label's secret is needed: run in a terminal, or set {LABEL_VARIABLE}")
         text = getpass.getpass("Secret on the device's label: ")
-    return Psk.of_label(text)
+    return Psk.of_label(text, device_id)

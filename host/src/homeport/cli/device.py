@@ -30,7 +30,7 @@ _DIR = Path("var")
 def add(ctx: typer.Context, device_id: Id, key: Key = None, directory: Dir = _DIR) -> None:
     """Register a device and print its key, which is not shown again."""
     given = None if key is None else parse_device_key(key)
-    with _inventory(directory) as inventory:
+    with open_inventory(directory) as inventory:
         _show_key(ctx, device_id, inventory.add(device_id, given), "added")
 
 
@@ -38,14 +38,14 @@ def add(ctx: typer.Context, device_id: Id, key: Key = None, directory: Dir = _DI
 def rotate_key(ctx: typer.Context, device_id: Id, key: Key = None, directory: Dir = _DIR) -> None:
     """Give a device another key; it is offline until it has that, too."""
     given = None if key is None else parse_device_key(key)
-    with _inventory(directory) as inventory:
+    with open_inventory(directory) as inventory:
         _show_key(ctx, device_id, inventory.rotate_key(device_id, given), "has a new key")
 
 
 @app.command("list")
 def list_(ctx: typer.Context, directory: Dir = _DIR) -> None:
     """List the devices."""
-    with _inventory(directory) as inventory:
+    with open_inventory(directory) as inventory:
         devices = inventory.list()
     running = Directory(directory).running()
     width = max((len(device.id) for device in devices), default=0)
@@ -56,7 +56,7 @@ def list_(ctx: typer.Context, directory: Dir = _DIR) -> None:
 @app.command()
 def show(ctx: typer.Context, device_id: Id, directory: Dir = _DIR) -> None:
     """Show a device: whether it is attached, and why it was last turned away."""
-    with _inventory(directory) as inventory:
+    with open_inventory(directory) as inventory:
         device = inventory.show(device_id)
     running = Directory(directory).running()
     lines = [f"{device.id}: {_state(device, running)}"]
@@ -87,19 +87,20 @@ def disable(ctx: typer.Context, device_id: Id, directory: Dir = _DIR) -> None:
 @app.command()
 def remove(ctx: typer.Context, device_id: Id, directory: Dir = _DIR) -> None:
     """Forget a device and its key."""
-    with _inventory(directory) as inventory:
+    with open_inventory(directory) as inventory:
         inventory.remove(device_id)
     emit(ctx, {"id": device_id, "removed": True}, [f"device {device_id} removed"])
 
 
 def _enable(ctx: typer.Context, device_id: str, directory: Path, enabled: bool) -> None:
-    with _inventory(directory) as inventory:
+    with open_inventory(directory) as inventory:
         inventory.set_enabled(device_id, enabled)
     emit(ctx, {"id": device_id, "enabled": enabled}, [f"device {device_id} {'enabled' if enabled else 'disabled'}"])
 
 
 @contextlib.contextmanager
-def _inventory(root: Path) -> Iterator[Inventory]:
+def open_inventory(root: Path) -> Iterator[Inventory]:
+    """The devices of the basestation in this directory. Raises ConfigError, StorageError."""
     directory = Directory(root)
     directory.check()
     inventory = Inventory(directory.database, directory.sealer())

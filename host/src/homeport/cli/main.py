@@ -40,6 +40,9 @@ app.command()(sim.interface)
 RootGroup.deferred = {
     "basestation": "homeport.cli.basestation",
     "device": "homeport.cli.device",
+    "provision": "homeport.cli.provision",
+    "label": "homeport.cli.label",
+    "board-users": "homeport.cli.board_users",
     "demo": "homeport.cli.demo",
     "flash": "homeport.cli.flash",
 }

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -29,12 +28,12 @@ from homeport_core.spec import KEY_ID_LEN, KEY_ID_PREFIX, NOTIFY_BAD_KEY, NOTIFY
 from homeport.client.session.rekey import refused
 from homeport.errors import ConfigError, NotEndToEnd, RefusedError, StateError, StorageError
 from homeport.files import make_private_directory, read_bounded, write_private
+from homeport.label import parse_label
 
 T = TypeVar("T")
 
 LABEL_KEY_ID = bytes(KEY_ID_LEN)  # names the secret on a device's label (specification, application 1.10)
 
-_SECRET = re.compile(r"[0-9a-fA-F]{32}")
 _FORMAT_VERSION = 1
 _FILE_MAX_LEN = 4_096
 _KEYS_MAX = 2
@@ -55,12 +54,13 @@ class Psk:
         return cls(KEY_ID_PREFIX + secrets.token_bytes(KEY_ID_LEN - len(KEY_ID_PREFIX)), secrets.token_bytes(PSK_LEN))
 
     @classmethod
-    def of_label(cls, text: str) -> Psk:
-        """The key on a device's label: 32 hex digits, grouped as one likes. Raises ConfigError."""
-        digits = re.sub(r"[\s:.-]", "", text)
-        if not _SECRET.fullmatch(digits):
-            raise ConfigError("a label's secret is 32 hex digits (blanks, '-' and ':' between them do not matter)")
-        return cls(LABEL_KEY_ID, bytes.fromhex(digits))
+    def of_label(cls, text: str, device_id: str | None = None) -> Psk:
+        """The key on a device's label: 32 hex digits, grouped as one likes, or the text of its QR code, which has to be
+        of `device_id` if that is given. Raises ConfigError."""
+        found_id, secret = parse_label(text)
+        if None not in (found_id, device_id) and found_id != device_id:
+            raise ConfigError(f"this is the label of {found_id}, not of {device_id}")
+        return cls(LABEL_KEY_ID, secret)
 
 
 class DeviceKeys:
