@@ -13,7 +13,10 @@ MICROPYTHON = Path(sys.executable).parent / "micropython"
 # holds the stack to that), but not so much that a leak goes unnoticed.
 HEAP = "1500k"
 # What only MicroPython can run has no name that pytest would collect.
-ONLY_HERE = [TESTS / "micropython" / name for name in ("littlefs_power_cut.py", "no_allocation.py")]
+ONLY_HERE = [
+    TESTS / "micropython" / name
+    for name in ("board_port_esp32.py", "board_port_rp2.py", "littlefs_power_cut.py", "no_allocation.py")
+]
 FILES = [*sorted(TESTS.glob("shared/test_*.py")), *sorted(TESTS.glob("device/test_*.py")), *ONLY_HERE]
 
 

@@ -17,7 +17,7 @@ import sys
 ERASE_LEN = 4096
 REGION_LEN = 0x10000
 # What a Pico W has for files is 848 KB; this is enough, and less to keep.
-STORAGE_LEN = 0x40000
+STORAGE_LEN = 0x18000
 # A join, with DHCP; a scan of all channels that finds nothing; a handshake that is given up.
 JOIN_MS = 1500
 NOTHING_FOUND_MS = 2400
