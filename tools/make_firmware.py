@@ -50,7 +50,7 @@ def clear(folder: Path) -> None:
 def write_files(folder: Path, board: Board, app: Path, variant: str) -> dict[str, bytes]:
     """Compile the application and the firmware into `folder`; returns all files by their paths on the board."""
     build(folder / LIBRARY, [app], board.name, variant)
-    (folder / MAIN).write_text(f"import {app.stem}\n")
+    (folder / MAIN).write_text(f"from {app.stem} import device\n\ndevice.run()\n")
     if pins_file(board).is_file():
         shutil.copyfile(pins_file(board), folder / "pins.py")
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -121,7 +121,8 @@ def main() -> int:
         folder = wanted.out or OUT / board.name
         image = make(folder, board, application(wanted.app), wanted.variant or board.variant, wanted.firmware)
     except (HomeportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        print(f"error: {reason}", file=sys.stderr)
         return 1
     report(folder, image)
     return 0
