@@ -28,9 +28,9 @@ IMPURE = {
 ADAPTERS = {
     "homeport_device": {"acl_file", "appliance", "device", "file_slots", "flash_unix", "hardware", "hardware_board",
                         "hardware_esp32", "hardware_linux", "hardware_rp2", "hardware_unix", "health", "options",
-                        "own_service", "port", "port_board", "port_cpython", "port_micropython", "port_unix",
+                        "own_service", "panel", "port", "port_board", "port_cpython", "port_micropython", "port_unix",
                         "provision_serial", "provisioned", "randomness", "serial_cpython", "serial_unix",
-                        "setup_server", "stream_device", "tcp_cpython", "tcp_micropython"},
+                        "setup_server", "stream_device", "tcp_cpython", "tcp_micropython", "watchdog_unix"},
     "homeport": {"files", "tcp"},
     "homeport.basestation": {"admin", "config", "directory", "log", "notices", "server", "switchboard", "udp"},
     "homeport.basestation.gate": {"admission", "link", "tls", "websocket"},

@@ -69,7 +69,7 @@ class Acl:
         self.size = size
         self.tokens = tokens
         self.clear_admin = clear_admin
-        self.window_open = True  # false on a device with a button, until somebody presses it
+        self.pairing_mask = PAIRING  # 0 on a device with a button, until somebody presses it
         self.defaults = defaults
         self.system, self.default_user, self.first_user = defaults
         self._store = store
@@ -197,17 +197,7 @@ class Acl:
         for i in range(len(self._table)):  # in place: a second table may not fit a board's memory
             self._table[i] = 0
 
-    def retire(self) -> None:
-        """Nobody gets in any more and nothing is stored: the device is about to start with another list."""
-        self._store = None
-        self.reset(CLOSED)
-
     # Decisions (application 1.6)
-
-    @property
-    def pairing_open(self) -> bool:
-        """Whether strangers may pair: the owner allows it, and where there is a button, it was pressed."""
-        return self.window_open and bool(self.system & PAIRING)
 
     def connection_allowed(self, connection: object) -> bool:
         """Whether a new connection may exist. A stranger may connect locally, if only to ask for pairing."""
@@ -234,7 +224,7 @@ class Acl:
         """Whether this connection may pair: it is local and names a fingerprint, and pairing is open."""
         if connection is None or not connection.fingerprint or connection.fingerprint == NOBODY:
             return False
-        return connection.is_local and self.pairing_open
+        return connection.is_local and bool(self.system & self.pairing_mask)
 
     def is_owner(self, connection: object) -> bool:
         """Whether the user has ADMIN, whichever way they came."""
@@ -255,7 +245,7 @@ class Acl:
         the pairing key out always and believes every claim, for tests against other implementations.
         """
         if key_id == NOBODY:
-            if pairing_key is None or not (reference or self.pairing_open):
+            if pairing_key is None or not (reference or self.system & self.pairing_mask):
                 return None
             known = self.find(claimed) >= 0
             return pairing_key, claimed if reference or not known else None

@@ -134,7 +134,7 @@ def add(
         return answer_user(writer, STATUS_FULL, acl, -1)
     except StorageError:
         return answer_user(writer, STATUS_SAVE_FAILED, acl, -1)
-    log.event(log.PERSON, "new user:", log.printable(acl.name(slot)))
+    log.event(log.PERSON, "user added:", log.printable(acl.name(slot)))
     return answer_user(writer, STATUS_OK, acl, slot)
 
 

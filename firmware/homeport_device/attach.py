@@ -37,7 +37,6 @@ from homeport_core.spec import (
     PL_NONCE,
     PL_NOTIFY,
     PL_PIGGY,
-    PL_TIME,
     PT_U_ALIVE,
     PT_U_ATTACH,
     SEED_LEN,
@@ -243,7 +242,7 @@ class Attach:
             self._tcp.alive(now_ms)
         self.deadline_ms = ticks.add(now_ms, self._stack.config.alive_poll_ms)
         if self._stack.clock is not None:
-            self._stack.clock.hear(now_ms, packet.get(PL_TIME))
+            self._stack.clock.hear(now_ms, packet)
         self._send_alive(packet.seq, self._stack.events.fetch(packet.seq))
         return TAKEN
 

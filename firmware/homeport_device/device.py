@@ -100,9 +100,9 @@ class Device:
         self.health = None
         common.declare(self)
         if config.event_ring:
-            from homeport_device.health import Health
+            from homeport_device import health
 
-            self.health = Health(self)
+            self.health = health.declare(self)
 
     # Declarations
 
@@ -141,7 +141,7 @@ class Device:
 
         Nobody vouches for it: nothing that grants or refuses may depend on it.
         """
-        return self.health.unix_s() if self.health else None
+        return self.health.time_hint() if self.health else None
 
     # The process
 

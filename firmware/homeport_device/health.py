@@ -9,6 +9,7 @@ import gc
 from homeport_core.compat import const
 from homeport_core.errors import StorageError
 from homeport_core.rpc import RAW, UINT8, UINT16, UINT32
+from homeport_core.spec import PL_TIME
 
 from homeport_device import log
 from homeport_device.event_ring import EventRing
@@ -33,6 +34,11 @@ _EVENT_LEN = const(7)
 _STEP_S = const(1)
 
 
+def declare(device: object) -> object:
+    """Add the query to a device, and keep its events from now on."""
+    return Health(device)
+
+
 class Health:
     """Of one device. Made before the device starts, so that nothing escapes it."""
 
@@ -46,12 +52,12 @@ class Health:
         )
         device.task(self._watch)
 
-    def hear(self, now_ms: int, payload: bytes | None) -> None:
+    def hear(self, now_ms: int, packet: object) -> None:
         """A sign of life of the basestation came, with a TIME payload or without."""
         self.ring.step(now_ms)
-        self._hint.take(self.ring.uptime_s, payload)
+        self._hint.take(self.ring.uptime_s, packet.get(PL_TIME))
 
-    def unix_s(self) -> int | None:
+    def time_hint(self) -> int | None:
         """Unix time in seconds as the basestation tells it, None before it did."""
         return self._hint.unix_s(self.ring.uptime_s)
 
@@ -84,7 +90,7 @@ class Health:
         following = first + len(events)
         return (
             ring.uptime_s,
-            self.unix_s() or 0,
+            self.time_hint() or 0,
             config.hardware.reset_cause() if config.hardware else 0,
             ring.faults,
             gc.mem_free() if hasattr(gc, "mem_free") else 0,

@@ -15,16 +15,16 @@ PERSON = const(5)  # button, switch, pairing
 _rings = []
 
 
-def keep_events(ring: object) -> None:
-    """Have events kept, by `ring.add(kind, text)`; None ends that."""
-    _rings[:] = () if ring is None else (ring,)
+def keep_events(events: object) -> None:
+    """Have events kept, by `events.add(kind, text)`; None ends that."""
+    _rings[:] = () if events is None else (events,)
 
 
 def event(kind: int, *words: object) -> None:
     """Print the words as one line, and keep them where events are kept."""
     line(*words)
-    for ring in _rings:
-        ring.add(kind, " ".join([str(word) for word in words]))
+    for events in _rings:
+        events.add(kind, " ".join([str(word) for word in words]))
 
 
 def line(*words: object) -> None:

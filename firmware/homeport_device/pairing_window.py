@@ -25,12 +25,12 @@ class PairingWindow:
     def __init__(self, acl: object) -> None:
         self._acl = acl
         self.deadline_ms = None  # when it closes by itself
-        acl.window_open = False
+        acl.pairing_mask = 0
 
     @property
     def is_open(self) -> bool:
         """Whether somebody may pair now."""
-        return self._acl.pairing_open
+        return bool(self._acl.system & self._acl.pairing_mask)
 
     def press(self, now_ms: int) -> int:
         """The button was pressed: open for two minutes, or close. Returns OPENED, CLOSED or REFUSED."""
@@ -39,7 +39,7 @@ class PairingWindow:
             return CLOSED
         if not self._acl.system & PAIRING:
             return REFUSED
-        self._acl.window_open = True
+        self._acl.pairing_mask = PAIRING
         self.deadline_ms = ticks.add(now_ms, OPEN_MS)
         return OPENED
 
@@ -53,5 +53,5 @@ class PairingWindow:
         return True
 
     def _close(self) -> None:
-        self._acl.window_open = False
+        self._acl.pairing_mask = 0
         self.deadline_ms = None

@@ -2,7 +2,9 @@
 GREEN and BLUE. A part of the appliance: `step` every 20 ms.
 """
 
-from homeport_core import ticks
+import time
+
+from homeport_core.compat import const
 
 from homeport_device.acl import CLOSED
 from homeport_device.attach import ATTACHED
@@ -11,6 +13,8 @@ from homeport_device.person import Person
 from homeport_device.status_light import ATTACHED as SHOW_ATTACHED
 from homeport_device.status_light import JOINING, LOCAL_ONLY, UNPROVISIONED
 
+# How long the light says that the reset is done.
+_RESET_SHOWN_S = const(2)
 _COLOURS = ("RED", "GREEN", "BLUE")
 
 
@@ -34,7 +38,9 @@ class Panel:
         if person.remote_on != was_on:
             stack.set_remote(person.remote_on)
             stack.port.call(stack.timeout)
-        if person.restart_ms is not None and ticks.diff(now_ms, person.restart_ms) >= 0:
+        if person.is_reset:
+            # Nothing else may run now: who is in memory must not be stored again.
+            time.sleep(_RESET_SHOWN_S)
             self._hardware.reset()
 
     def _state(self) -> int:

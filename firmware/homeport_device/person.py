@@ -7,8 +7,6 @@ When several states hold, the light shows what a person is doing before how the 
 pairing open, fault, and only then the network.
 """
 
-from homeport_core import ticks
-from homeport_core.compat import const
 from homeport_core.errors import StorageError
 
 from homeport_device import log
@@ -17,8 +15,6 @@ from homeport_device.master_switch import MasterSwitch
 from homeport_device.pairing_window import CLOSED, OPENED, PairingWindow
 from homeport_device.status_light import FAULT, PAIRING_OPEN, RESET_ARMED, RESET_DONE, StatusLight
 
-# How long the light says that the reset is done, before the device starts anew.
-_RESET_SHOWN_MS = const(2000)
 _SAID = {OPENED: "pairing is open for two minutes", CLOSED: "pairing is closed"}
 _NOT_OPENED = "button pressed, but the owner has switched pairing off"
 
@@ -32,7 +28,6 @@ class Person:
     """
 
     def __init__(self, now_ms: int, acl: object, inputs: dict, factory_reset: object, needs_press: bool) -> None:
-        self._acl = acl
         self._read_button = inputs.get("BUTTON")
         self._read_switch = inputs.get("SWITCH")
         self._factory_reset = factory_reset
@@ -41,7 +36,7 @@ class Person:
         self._switch = MasterSwitch(now_ms, self._read_switch()) if self._read_switch else None
         self.light = StatusLight(now_ms)
         self.is_faulty = False  # a factory reset failed
-        self.restart_ms = None  # when the device is to start anew, after a factory reset
+        self.is_reset = False  # a factory reset is done: the device has to start anew, at once
 
     @property
     def remote_on(self) -> bool:
@@ -54,7 +49,7 @@ class Person:
             log.event(log.PERSON, "remote access switched", "on" if self._switch.is_on else "off")
         if self._window is not None and self._window.step(now_ms):
             log.event(log.PERSON, _SAID[CLOSED])
-        if self._button is not None and self.restart_ms is None:
+        if self._button is not None:
             self._take(now_ms, self._button.step(now_ms, self._read_button()))
         self.light.show(now_ms, self._shown(state, is_faulty or self.is_faulty))
         self.light.step(now_ms)
@@ -67,21 +62,20 @@ class Person:
         elif meaning == STUCK:
             log.event(log.PERSON, "button is down since power-on or a reset: it does nothing until it is let go")
         elif meaning == RESET:
-            self._make_reset(now_ms)
+            self._make_reset()
 
-    def _make_reset(self, now_ms: int) -> None:
+    def _make_reset(self) -> None:
         try:
             self._factory_reset()
         except StorageError as error:
             self.is_faulty = True
             log.event(log.STORAGE, "factory reset failed:", error)
             return
-        self._acl.retire()
-        self.restart_ms = ticks.add(now_ms, _RESET_SHOWN_MS)
+        self.is_reset = True
         log.event(log.PERSON, "factory reset: starting anew")
 
     def _shown(self, state: int, is_faulty: bool) -> int:
-        if self.restart_ms is not None:
+        if self.is_reset:
             return RESET_DONE
         if self._button is not None and self._button.is_armed:
             return RESET_ARMED

@@ -70,7 +70,7 @@ class Stack:
         self._local = Local(self)
         self._psk = None  # `psk.Psk`, from the first request for it
         self._reports = None
-        self.clock = None  # hears the time: `clock.hear(now_ms, payload)` with each sign of life of the GSP
+        self.clock = None  # hears the time: `clock.hear(now_ms, packet)` with each sign of life of the GSP
         self._tags = [(TAG_RPC, TAG_RPC, self.rpc), (TAG_FRAMING, TAG_FRAMING, Framing(self))]
         self._streams = None
         self.holds_streams = False  # answers on streams wait for `drained`

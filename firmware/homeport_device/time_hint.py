@@ -4,9 +4,11 @@ Nobody vouches for it, so it is a hint: good for a clock on a display or in a li
 grants or refuses (core 14 row 7). What cannot be true is not taken.
 """
 
-from homeport_core.errors import MalformedError
-from homeport_core.payloads import parse_time
+from homeport_core.compat import const
+from homeport_core.payloads import u32
 
+_TIME_LEN = const(5)
+_SECONDS_OFF = const(1)
 # 2026 to 2099: a device is not older than its firmware.
 EARLIEST_S = 1767225600
 LATEST_S = 4102444799
@@ -20,12 +22,9 @@ class TimeHint:
 
     def take(self, uptime_s: int, payload: bytes | None) -> bool:
         """Hear a TIME payload, None where a sign of life had none; whether it was believed."""
-        if payload is None:
+        if payload is None or len(payload) < _TIME_LEN:
             return False
-        try:
-            unix_s = parse_time(payload)[0]
-        except MalformedError:
-            return False
+        unix_s = u32(payload, _SECONDS_OFF)
         if not EARLIEST_S <= unix_s <= LATEST_S:
             return False
         self._started_s = unix_s - uptime_s

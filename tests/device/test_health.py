@@ -2,9 +2,10 @@
 
 import unittest
 
+from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_time
 from homeport_core.rpc import Reader, Writer, decode_fields
-from homeport_core.spec import AER_INV_QUERY_ID, AER_NO_ACCESS, AER_READY, AER_SYSTEM_ERROR
+from homeport_core.spec import AER_INV_QUERY_ID, AER_NO_ACCESS, AER_READY, AER_SYSTEM_ERROR, PL_TIME, PT_U_ALIVE
 from homeport_device import log
 from homeport_device.device import Device
 from homeport_device.device_config import DeviceConfig
@@ -28,6 +29,14 @@ class Request:
     def __init__(self, query_id, fingerprint):
         self.query_id = query_id
         self.connection = Connection(fingerprint)
+
+
+def alive(payload):
+    """A sign of life of the basestation, with a TIME payload or without."""
+    octets = encode(PT_U_ALIVE, () if payload is None else ((PL_TIME, payload),), sp=b"\0\0\1\1", seq=7)
+    packet = Packet()
+    packet.decode_from(bytearray(octets), len(octets))
+    return packet
 
 
 class HealthCase(unittest.TestCase):
@@ -173,15 +182,15 @@ class TimeTest(HealthCase):
 
     def test_the_basestation_s_time_is_told_and_goes_on(self):
         device = self.make()
-        device.health.hear(5000, build_time(EARLIEST_S))
+        device.health.hear(5000, alive(build_time(EARLIEST_S)))
         device.health.ring.step(65000)
         self.assertEqual((self.ask()[1]["unix_time"], device.time_hint()), (EARLIEST_S + 60, EARLIEST_S + 60))
 
     def test_a_sign_of_life_without_time_or_with_nonsense_changes_nothing(self):
         device = self.make()
-        device.health.hear(0, build_time(EARLIEST_S))
+        device.health.hear(0, alive(build_time(EARLIEST_S)))
         for payload in (None, b"", build_time(0)):
-            device.health.hear(1000, payload)
+            device.health.hear(1000, alive(payload))
         self.assertEqual(device.time_hint(), EARLIEST_S + 1)
 
 

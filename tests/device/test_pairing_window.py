@@ -3,6 +3,7 @@
 import unittest
 
 from homeport_core import ticks
+from homeport_device.acl import CLOSED as CLOSED_LIST
 from homeport_device.acl import DEFAULTS, NOBODY, PAIRING, Acl
 from homeport_device.pairing_window import CLOSED, OPEN_MS, OPENED, REFUSED, PairingWindow
 
@@ -86,7 +87,7 @@ class WindowTest(unittest.TestCase):
         self.assertFalse(self.may_pair())
 
     def test_a_closed_list_of_users_cannot_be_opened_by_the_button(self):
-        self.acl.retire()
+        self.acl.reset(CLOSED_LIST)
         self.assertEqual(self.window.press(1000), REFUSED)
 
     def test_the_label_s_key_is_given_out_only_while_it_is_open(self):
