@@ -115,7 +115,7 @@ class SetupServer:
             log.event(log.FAULT, "set-up page: out of memory")
         finally:
             self._talks -= 1
-            writer.close()
+            await _hang_up(writer)
 
     async def _talk(self, reader: object, writer: object) -> None:
         request = Request()
@@ -218,6 +218,15 @@ class SetupServer:
                 opened.close()
         self._server = self._dns = None
         self._wifi.close_access_point()
+
+
+async def _hang_up(writer: object) -> None:
+    """Free the socket; MicroPython does so in the second call only."""
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except OSError as error:
+        log.line("set-up page:", type(error).__name__)
 
 
 def _dns_socket(host: str, port: int) -> object:
