@@ -51,11 +51,12 @@ def check_port(port: str) -> None:
     try:
         if not os.isatty(handle):
             raise ConfigError(f"{port} is no serial port")
+        is_locked = not _lock(handle)
     finally:
         os.close(handle)
     holder = find_holder(port)
-    if holder is not None:
-        raise ConfigError(f"port {port} is in use by {holder}: end that first")
+    if is_locked or holder is not None:
+        raise ConfigError(f"port {port} is in use by {holder or 'another process'}: end that first")
 
 
 def find_holder(port: str, processes: Path = Path("/proc")) -> str | None:
@@ -72,6 +73,17 @@ def find_holder(port: str, processes: Path = Path("/proc")) -> str | None:
         except OSError:
             continue  # it has ended meanwhile, or is not ours to look into
     return None
+
+
+def _lock(handle: int) -> bool:
+    """Whether nobody has locked it, as programs do that want a port for themselves."""
+    import fcntl  # not on Windows
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _why_not(port: str, error: OSError) -> str:
