@@ -22,25 +22,23 @@ _ID_LEN = const(6)  # octets of the chip's number, its last, in the id of a devi
 
 def load_config(settings: dict | None = None) -> BoardConfig:
     """The settings of this board. On a simulated one a wrong option is one line, and the end with code 2."""
+    from homeport_device.hardware import Hardware
+
     arguments = sys.argv[1:]
     try:
-        return read_config(arguments, settings)
+        folder = _take_option(arguments, "--board")
+        return read_config(Hardware(_pins(folder), folder), arguments, settings)
     except ConfigError as error:
         print("error:", error)
         sys.exit(2)
 
 
-def read_config(arguments: list, settings: dict | None = None) -> BoardConfig:
-    """`load_config` without a process around it. Raises ConfigError for options, pins, and the settings of the
-    application."""
-    from homeport_device.hardware import Hardware
-
+def read_config(hardware: object, arguments: list, settings: dict | None = None) -> BoardConfig:
+    """`load_config` without a process around it. Raises ConfigError for options and the application's settings."""
     arguments = list(arguments)
-    folder = _take_option(arguments, "--board")
     setup_port = _take_option(arguments, "--setup-port") or str(SETUP_PORT)
     if not setup_port.isdigit() or not 0 < int(setup_port) <= 0xFFFF:
         raise ConfigError("--setup-port must be 1 to 65535, not " + setup_port)
-    hardware = Hardware(_pins(folder), folder)
     store = open_store(hardware)
     config = _build(hardware, store, arguments, settings or {})
     config.hardware = hardware
@@ -71,7 +69,9 @@ def add_network(config: BoardConfig, ssid: str, password: str) -> None:
     """
     from homeport_core import provisioning
 
-    wishes, _ = _read(config.store, CONFIG, provisioning.check_config)
+    wishes = {}
+    if config.config_found == GOOD:
+        wishes, _ = _read(config.store, CONFIG, provisioning.check_config)
     others = [network for network in wishes.get("wifi", ()) if network[0] != ssid]
     wishes["wifi"] = [[ssid, password]] + others[: provisioning.WIFI_MAX - 1]
     provisioning.check_config(wishes)
