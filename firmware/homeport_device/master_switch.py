@@ -7,6 +7,7 @@ Three say whether remote access is wanted, and off wins: a switch at the device 
 
 from homeport_core import ticks
 from homeport_core.compat import const
+from homeport_core.errors import ConfigError
 
 _SETTLE_MS = const(200)
 
@@ -31,3 +32,26 @@ class MasterSwitch:
         elif ticks.diff(now_ms, self._off_ms) >= _SETTLE_MS:
             self.is_on = True
         return self.is_on != before
+
+
+def change_setting(device: object, is_on: bool) -> None:
+    """Store the setting of a board and act by it, without a restart; for applications, in handlers and tasks.
+
+    Raises ConfigError for a device that is no board, StorageError when flash does not keep it; then nothing changes.
+    """
+    from homeport_core.provisioning import dump, load
+    from homeport_core.record import CONFIG
+
+    config = device.config
+    if config.store is None:
+        raise ConfigError("only a board stores its settings: start this device with --master-switch")
+    payload = config.store.read(CONFIG)
+    wishes = {} if payload is None else load(payload)
+    wishes["master_switch"] = is_on
+    config.store.write(CONFIG, dump(wishes))
+    config.master_switch = is_on
+    device.stack.port.call(_look_again)
+
+
+def _look_again(now_ms: int) -> None:
+    """After any step of the stack its timer is set anew, for at once when the switch has changed."""
