@@ -56,6 +56,7 @@ class Appliance:
         self._station = None
         self._dog = None
         self._vigil = Vigil()
+        self._hung = ""
         self._memory_failures = 0
 
     def start(self) -> None:
@@ -80,9 +81,10 @@ class Appliance:
                 self._step(now_ms, entry)
         stack = self._device.stack
         hung = self._vigil.hung(now_ms, stack.deadline_ms, self._device.oldest_request())
-        if hung:
+        if hung and hung != self._hung:
             log.event(log.FAULT, "no life from " + hung)
-        elif self._dog is not None:
+        self._hung = hung
+        if self._dog is not None and not hung:
             self._dog.feed()
 
     # Parts
