@@ -135,6 +135,7 @@ package(
         "tunnel.py",
         "uart.py",
         "watchdog.py",
+        "watchdog_unix.py",
         "wifi_unix.py",
     ),
     base_path=".",

@@ -47,7 +47,10 @@ class Hardware(HardwareBase):
     def input(self, name: str) -> object:
         opened, is_plus = self._open(name)
         pull = self._digitalio.Pull
-        opened.switch_to_input(pull.DOWN if is_plus else pull.UP)
+        try:
+            opened.switch_to_input(pull.DOWN if is_plus else pull.UP)
+        except NotImplementedError as error:
+            raise ConfigError("pins.py: %s cannot be an input so: %s" % (name, error), error)
         return _Pin(opened, not is_plus)
 
     def pwm(self, name: str) -> object:

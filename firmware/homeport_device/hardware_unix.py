@@ -25,7 +25,6 @@ RESET_EXIT_CODE = 42
 _USUAL = ("LED", "BUTTON")
 _CAUSES = ("unknown", "power_on", "hard", "watchdog", "soft", "brownout")
 _ID = b"\x02homeport"
-_WATCH_APART_S = 0.05
 # The chip warms up by ten degrees and cools down again, in four minutes.
 _COOLEST_MC = const(24000)
 _SWING_MC = const(10000)
@@ -97,11 +96,9 @@ class Hardware(HardwareBase):
         return Region(self.folder + "/flash.img")
 
     def watchdog(self, timeout_ms: int) -> object:
-        import _thread
+        from homeport_device.watchdog_unix import start
 
-        dog = Watchdog(self, timeout_ms)
-        _thread.start_new_thread(dog.watch, ())
-        return dog
+        return start(self, timeout_ms)
 
     def reset_cause(self) -> int:
         return self._cause
@@ -185,26 +182,6 @@ class _Channel:
             self._level = value
             self._board.write(self._path, str(value))
         return self._level
-
-
-class Watchdog:
-    """Calls `board.bite()` once nothing has fed it for so long; a thread looks."""
-
-    def __init__(self, board: Hardware, timeout_ms: int) -> None:
-        self._board = board
-        self._timeout_ms = timeout_ms
-        self.feed()
-
-    def feed(self) -> None:
-        self._fed_ms = self._board.now_ms()
-
-    def is_due(self) -> bool:
-        return self._board.now_ms() - self._fed_ms > self._timeout_ms
-
-    def watch(self) -> None:
-        while not self.is_due():
-            time.sleep(_WATCH_APART_S)
-        self._board.bite()
 
 
 def pins_in(folder: str) -> dict:

@@ -8,7 +8,8 @@ from hardware_contract import PINS, Chip, Flash, Pins, Radio
 from homeport_core.compat import MICROPYTHON
 from homeport_core.errors import ConfigError
 from homeport_device import hardware_common as common
-from homeport_device.hardware_unix import Hardware, Watchdog
+from homeport_device.hardware_unix import Hardware
+from homeport_device.watchdog_unix import Watchdog
 
 FOLDER = "/tmp/homeport-hardware-test-%d" % (0 if MICROPYTHON else os.getpid())
 

@@ -1,6 +1,6 @@
 """A board without a board: MicroPython's `machine`, `network`, `esp32` and `rp2` as these platforms have them.
 
-    board = fake_board.load("esp32")                 or "rp2"; on both interpreters
+    board = fake_board.load("esp32")                 or "rp2"; on both interpreters ("linux": Blinka, on CPython)
     hardware = board.Hardware({"LED": 2})            homeport_device.hardware_esp32, on top of the fakes
     board.chip.air = [Network("attic", "secret99")]  what happens around it
     board.chip.now_ms += 3000                        time passes only so
@@ -22,6 +22,12 @@ STORAGE_LEN = 0x18000
 JOIN_MS = 1500
 NOTHING_FOUND_MS = 2400
 REFUSED_MS = 3000
+
+_FAKES = {
+    "esp32": ("machine", "network", "esp32"),
+    "rp2": ("machine", "network", "rp2"),
+    "linux": ("board", "digitalio", "busio", "pwmio"),
+}
 
 chip = None
 
@@ -61,6 +67,7 @@ class Chip:
         self.hostname = "mpy"
         self.machine = "Raspberry Pi Pico W with RP2040" if platform == "rp2" else "Generic ESP32 module with ESP32"
         self.chip = "esp32"  # or "esp32s3", "esp32c3": which temperature sensor there is
+        self.taken = ()  # pins that another program has
 
     def find(self, ssid):
         """The access point of that name, None when it is not there."""
@@ -146,20 +153,27 @@ class Board:
         self.platform = platform
         self.chip = chip
         self._folder = folder
-        self._fakes = ("machine", "network", "esp32" if platform == "esp32" else "rp2")
+        self._fakes = _FAKES[platform]
         self._hidden = {name: sys.modules.pop(name) for name in self._fakes if name in sys.modules}
         self._modules = ("homeport_device.hardware_board", "homeport_device.hardware_" + platform)
         self._forget()
         sys.path.insert(0, folder)
         __import__(self._modules[1])
         self._module = sys.modules[self._modules[1]]
-        for name, substitute in (("time", Time), ("os", System), ("sys", System)):
-            if hasattr(self._module, name):
-                setattr(self._module, name, substitute)
-        System.implementation._machine = chip.machine
+        if platform != "linux":
+            for name, substitute in (("time", Time), ("os", System), ("sys", System)):
+                if hasattr(self._module, name):
+                    setattr(self._module, name, substitute)
+            System.implementation._machine = chip.machine
+            sys.modules["network"].begin()
 
     def Hardware(self, pins=None):  # noqa: N802
         return self._module.Hardware(pins)
+
+    def set_constants(self, **values):
+        """Of the platform's module: where it looks for things."""
+        for name in values:
+            setattr(self._module, name, values[name])
 
     def start_again(self, cause):
         """What a reset leaves: levels and radio are gone, flash and scratch registers stay."""
@@ -190,10 +204,9 @@ def load(platform):
     chip = Chip(platform)
     folder = __file__.rpartition("/")[0] + "/fakes/" + platform
     board = Board(platform, folder)
-    sys.modules["network"].begin()
     if platform == "esp32":
         chip.flash["homeport"] = Nor(REGION_LEN)
-    else:
+    if platform == "rp2":
         chip.flash["storage"] = Nor(STORAGE_LEN, page_len=256)
         chip.storage_used = STORAGE_LEN - REGION_LEN
     return board

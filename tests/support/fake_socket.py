@@ -4,8 +4,8 @@ Addresses are (text, port) and names are waited for. What the boards do not have
 datagrams into a buffer. A socket of the RP2 calls itself writable before it is connected, and connect() says what it
 knows each time it is asked. `fakes/PLATFORM_sockets` put it in place of `socket`.
 
-Errors that `errno` names have the numbers of this system, because the compiler puts those into the code here (on a board
-the board's are looked up); the one that `errno` does not know, "is connected", has the platform's.
+Errors that `errno` names have the numbers of this system, because the compiler puts those into the code here (on a
+board the board's are looked up); the one that `errno` does not know, "is connected", has the platform's.
 
 Not shown: lwIP's little memory. It drops what does not fit: the fifth datagram waiting, on an RP2.
 """
@@ -68,7 +68,7 @@ class BoardSocket(io.IOBase):
         self._opened.listen(backlog)
 
     def accept(self):
-        opened, address = self._do(lambda: self._opened.accept())
+        opened, address = self._do(self._opened.accept)
         return self.__class__(opened=opened), to_tuple(address)
 
     def connect(self, address):
