@@ -13,12 +13,12 @@ import sys
 from pathlib import Path
 
 from build_firmware import VARIANTS, build
-from homeport.boards import esp32, rp2
 from homeport.boards.board import Board
 from homeport.boards.descriptors import board_names, load_board, pins_file
 from homeport.boards.filesystem import build_filesystem
 from homeport.boards.image import FILESYSTEM, MAIN, MICROPYTHON, Image
 from homeport.boards.image_folder import MANIFEST, save_image
+from homeport.boards.products import products
 from homeport.errors import ConfigError, HomeportError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,19 +56,6 @@ def write_files(folder: Path, board: Board, app: Path, variant: str) -> dict[str
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def write_products(folder: Path, image: Image, firmware_name: str) -> None:
-    """What other tools than ours take: one file with everything."""
-    products = {}
-    if image.board.platform == "esp32" and MICROPYTHON in image.parts:
-        products["merged.bin"] = esp32.merged(image, firmware_name)
-    if image.board.platform == "rp2":
-        products["filesystem.uf2"] = rp2.uf2_file(image, with_micropython=False, with_files=True)
-        if MICROPYTHON in image.parts:
-            products["merged.uf2"] = rp2.uf2_file(image, True, True, firmware_name)
-    for name, data in products.items():
-        (folder / name).write_bytes(data)
-
-
 def make(folder: Path, board: Board, app: Path, variant: str, firmware: Path | None) -> Image:
     """Write everything; the manifest last. Raises HomeportError, OSError."""
     if firmware is not None and firmware.stat().st_size > FIRMWARE_MAX:
@@ -79,7 +66,8 @@ def make(folder: Path, board: Board, app: Path, variant: str, firmware: Path | N
     clear(folder)
     files = write_files(folder / FILES, board, app, variant)
     image = Image(board, app.stem, variant, {FILESYSTEM: build_filesystem(board, files), **given})
-    write_products(folder, image, str(firmware))
+    for name, data in products(image, str(firmware)).items():
+        (folder / name).write_bytes(data)
     save_image(folder, image)
     return image
 

@@ -30,7 +30,7 @@ RESET_EXIT_CODE = 42
 _BLOCKS = 256  # of 4096 octets: the stack from source has room
 _CHUNK_LEN = 4096
 _UNREAD_MAX_LEN = 262_144
-_STEP_S = 0.1
+_STEP_S = 0.02
 _RAW_PROMPT = b"raw REPL; CTRL-B to exit\r\n"
 _PROMPT = b"\r\n>>> "
 _CTRL_A, _CTRL_D = b"\x01", b"\x04"
@@ -62,7 +62,7 @@ class SerialBoard:
         ]
         path = ":".join([*map(str, search), ".frozen"])
         self._environment = {**os.environ, "MICROPYPATH": path, "TERM": "dumb", **(environment or {})}
-        self._line = self._far_end = self._inner = None
+        self._line = self._inner = None
         self._process = self._thread = None
         self._is_raw = False
         self._stopping = threading.Event()
@@ -78,12 +78,13 @@ class SerialBoard:
     def plug(self):
         """Connect the cable, which also feeds the board."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._line, self._far_end = pty.openpty()
-        tty.setraw(self._far_end)
+        self._line, far_end = pty.openpty()
+        tty.setraw(far_end)
         os.set_blocking(self._line, False)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.port)
-        os.symlink(os.ttyname(self._far_end), self.port)
+        os.symlink(os.ttyname(far_end), self.port)
+        os.close(far_end)  # nobody but the host has the port open
         self._is_raw = False
         self._start(with_main=True)
         self._stopping.clear()
@@ -152,9 +153,13 @@ class SerialBoard:
         pending_in, pending_out = bytearray(), bytearray()
         try:
             while not self._stopping.is_set():
-                wanted = [self._line, self._inner]
-                writable = [end for end, data in ((self._inner, pending_in), (self._line, pending_out)) if data]
-                readable, writable, _ = select.select(wanted, writable, [], _STEP_S)
+                is_heard = self._host_listens()
+                if not is_heard:
+                    pending_out.clear()
+                line = [self._line] if is_heard else []
+                writable = [self._inner] if pending_in else []
+                writable += line if pending_out else []
+                readable, writable, _ = select.select([self._inner, *line], writable, [], _STEP_S)
                 if self._line in readable and not self._hear_host(pending_in):
                     return
                 if self._inner in readable and not self._hear_board(pending_out):
@@ -166,6 +171,12 @@ class SerialBoard:
                         _flush(end, data)
         finally:
             self._die()
+
+    def _host_listens(self):
+        """Whether anybody has the port open."""
+        poll = select.poll()
+        poll.register(self._line, 0)
+        return not any(events & select.POLLHUP for _, events in poll.poll(0))
 
     def _hear_host(self, pending):
         """Take what the host says; False when that was the moment at which the cable is pulled."""
@@ -217,7 +228,7 @@ class SerialBoard:
     def _die(self):
         self._process.kill()
         self._process.wait()
-        for end in (self._inner, self._far_end, self._line):
+        for end in (self._inner, self._line):
             os.close(end)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.port)

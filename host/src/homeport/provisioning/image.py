@@ -29,8 +29,10 @@ from homeport_core.record import (
 
 from homeport.boards.descriptors import load_board
 from homeport.boards.filesystem import add_files, read_files
-from homeport.boards.image import FILESYSTEM, RECORDS, Image
+from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, Image
 from homeport.boards.image_folder import MANIFEST, image_board, load_image, save_image
+from homeport.boards.manifest import part_file
+from homeport.boards.products import products
 from homeport.errors import ConfigError, StorageError
 from homeport.files import make_private_directory, read_bounded, write_private
 from homeport.provisioning.board import Facts, id_of
@@ -72,7 +74,10 @@ class ImageFolder:
             image = image.with_part(RECORDS, _region_of(slots))
         if self._slots_of(image) != slots:
             raise ConfigError("the image does not read back as it was made")
+        made = products(image, part_file(image, MICROPYTHON))
         save_image(self._folder, image)
+        for name, data in made.items():
+            write_private(self._folder / name, data)
 
     def _slots_of(self, image: Image) -> Slots:
         if self._board.records is not None:
