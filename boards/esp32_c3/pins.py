@@ -1,4 +1,4 @@
-"""What is wired to which GPIO of an ESP32-C3. (pin, True): the other way round, such as a relay that a low level pulls."""
+"""What is wired to which GPIO of an ESP32-C3. (pin, True): turned round, such as a relay that a low level pulls."""
 
 PINS = {
     "LED": 1,  # boards of the kind "SuperMini" have one: (8, True)

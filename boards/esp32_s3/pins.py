@@ -1,4 +1,4 @@
-"""What is wired to which GPIO of an ESP32-S3. (pin, True): the other way round, such as a relay that a low level pulls."""
+"""What is wired to which GPIO of an ESP32-S3. (pin, True): turned round, such as a relay that a low level pulls."""
 
 PINS = {
     "LED": 2,  # the board's own light is a chain of one WS2812, which a plain pin does not switch

@@ -1,4 +1,4 @@
-"""What is wired to which GP pin of a Pico 2 W. (pin, True): the other way round, such as a relay that a low level pulls."""
+"""What is wired to which GP pin of a Pico 2 W. (pin, True): turned round, such as a relay that a low level pulls."""
 
 PINS = {
     "LED": "LED",  # the board's own, behind the radio chip

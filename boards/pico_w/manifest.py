@@ -1,0 +1,7 @@
+"""What to freeze, for people who build MicroPython themselves: `make FROZEN_MANIFEST=…/boards/pico_w/manifest.py`."""
+
+include("$(PORT_DIR)/boards/manifest.py")
+include("../../firmware/manifest.py")
+package("drivers", base_path="../../firmware/examples", opt=3)
+module("sunpi.py", base_path="../../firmware/examples", opt=3)
+module("pins.py", opt=3)
