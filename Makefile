@@ -18,7 +18,7 @@ $(VENV)/.installed: firmware/pyproject.toml host/pyproject.toml requirements-dev
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Homeport needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e firmware -e 'host[boards]' -r requirements-dev.txt
+	$(BIN)/pip install -qq --disable-pip-version-check -e firmware -e 'host[boards]' -r requirements-dev.txt
 	@touch $@
 
 run: install
