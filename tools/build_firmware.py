@@ -34,7 +34,7 @@ BOARDS = {
 VARIANTS = ("full", "tiny")
 # A module whose name ends like this is for that platform alone.
 PLATFORM_ENDINGS = ("cpython", "linux", "unix", "esp32", "rp2")
-NOT_ON_BOARDS = {"homeport_core.catalogue"}
+NOT_ON_BOARDS = {"homeport_core.catalogue", "homeport_core.users_check"}
 NOT_ON_UNIX = {"homeport_device.port_board", "homeport_device.hardware_board"}
 # What becomes one module each, and by the import of what, in the order in which they are loaded.
 BUNDLES = {

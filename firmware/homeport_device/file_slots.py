@@ -40,6 +40,10 @@ class FileSlots:
         """Whether nothing was ever written there, not even in part."""
         return not self._files.exists(self._path(kind, slot))
 
+    def clear(self, kind: str, slot: int) -> None:
+        """Make the slot blank."""
+        self._files.remove(self._path(kind, slot))
+
     def begin(self, kind: str, slot: int) -> None:
         """Clear the slot, for `append`."""
         self.discard()

@@ -47,14 +47,18 @@ class FlashSlots:
                 return False
         return True
 
-    def begin(self, kind: str, slot: int) -> None:
-        """Clear the slot, for `append`."""
+    def clear(self, kind: str, slot: int) -> None:
+        """Make the slot blank."""
         at = slot_offset(kind, slot)
         # First the header: of an erasure that is cut short anything may remain, even what looks like the old record.
         self._region.program(at, bytes(HEADER_LEN))
         for block in range(at // BLOCK_LEN, at // BLOCK_LEN + SLOT_BLOCKS[kind]):
             self._region.erase(block)
-        self._at = at + PAGE_LEN
+
+    def begin(self, kind: str, slot: int) -> None:
+        """Clear the slot, for `append`."""
+        self.clear(kind, slot)
+        self._at = slot_offset(kind, slot) + PAGE_LEN
         self._fill = 0
 
     def append(self, octets: bytes | memoryview) -> None:

@@ -6,7 +6,6 @@ power was cut, copies the newer one again. When the newer one is damaged the rec
 is whole: to fall back would bring back a user who was removed. Nothing but a complete write mends that.
 """
 
-import errno
 from binascii import crc32
 
 from homeport_core.compat import const
@@ -21,6 +20,7 @@ from homeport_core.record import (
 )
 
 _CHUNK_LEN = const(256)
+_ENOSPC = const(28)  # in POSIX and in littlefs; MicroPython's errno does not name it
 
 
 class RecordStore:
@@ -48,12 +48,13 @@ class RecordStore:
         try:
             found = self._survey(kind)
             if found.header is None and self._slots.is_blank(kind, SLOTS[0]):
+                self._forget_begun(kind)
                 return None
             if not found.is_whole:
-                raise StorageError("the record %s is damaged" % kind)
+                raise _damaged(kind)
             if not found.has_twin and kind not in self.weak:
                 self._copy(kind, found)
-            return _Reader(self._slots.open(kind, found.slot), found.header[1])
+            return _Reader(self._slots.open(kind, found.slot), kind, found.header)
         except OSError as error:
             raise _failed(kind, "read", error)
 
@@ -107,19 +108,22 @@ class RecordStore:
     def _is_whole(self, kind: str, slot: int, header: tuple | None) -> bool:
         if header is None:
             return False
-        crc = 0
         try:
-            for octets in self._pieces(kind, slot, header):
-                crc = crc32(octets, crc)
-        except OSError:
+            for _ in self._pieces(kind, slot, header):
+                pass
+        except (OSError, StorageError):
             return False
-        return crc == header[2]
+        return True
 
     def _pieces(self, kind: str, slot: int, header: tuple) -> object:
-        reader = _Reader(self._slots.open(kind, slot), header[1])
+        """The payload in pieces. Raises StorageError at the end when it is not what the header says."""
+        reader = _Reader(self._slots.open(kind, slot), kind, header)
         try:
-            while reader.left:
-                yield reader.read(_CHUNK_LEN)
+            while True:
+                octets = reader.read(_CHUNK_LEN)
+                if not octets:
+                    return
+                yield octets
         finally:
             reader.close()
 
@@ -137,6 +141,12 @@ class RecordStore:
         except (OSError, StorageError):
             self._slots.discard()
             self.weak.append(kind)
+
+    def _forget_begun(self, kind: str) -> None:
+        """Nothing was ever written; a first write that was cut short must not turn up later. Raises OSError."""
+        self._slots.read_header(kind, SLOTS[1])
+        if not self._slots.is_blank(kind, SLOTS[1]):
+            self._slots.clear(kind, SLOTS[1])
 
     def _finish(self, kind: str, slot: int, header: tuple) -> None:
         """Turn what was appended to a slot into a record. Raises StorageError when it does not read back."""
@@ -164,17 +174,22 @@ class _Found:
 
 
 class _Reader:
-    """A payload and not an octet more."""
+    """A payload and not an octet more. Raises StorageError at its end when it is not what its header says."""
 
-    def __init__(self, source: object, length: int) -> None:
-        self.left = length
+    def __init__(self, source: object, kind: str, header: tuple) -> None:
+        self.left = header[1]
         self._source = source
+        self._kind = kind
+        self._crc = 0
+        self._expected = header[2]
 
     def read(self, n: int) -> bytes:
-        octets = self._source.read(min(n, self.left))
+        n = min(n, self.left)
+        octets = self._source.read(n)
+        self._crc = crc32(octets, self._crc)
         self.left -= len(octets)
-        if n and not octets:
-            self.left = 0  # shorter than its header says
+        if len(octets) < n or (not self.left and self._crc != self._expected):
+            raise _damaged(self._kind)
         return octets
 
     def close(self) -> None:
@@ -190,7 +205,10 @@ class _Comparison:
         self._same = self._reader is not None
 
     def write(self, octets: bytes | memoryview) -> None:
-        self._same = self._same and self._reader.read(len(octets)) == octets
+        try:
+            self._same = self._same and self._reader.read(len(octets)) == octets
+        except (OSError, StorageError):
+            self._same = False
 
     def close(self) -> bool:
         if self._reader is None:
@@ -242,8 +260,12 @@ class _Writer:
         self._store._copy(self._kind, found)
 
 
+def _damaged(kind: str) -> StorageError:
+    return StorageError("the record %s is damaged" % kind)
+
+
 def _failed(kind: str, what: str, error: OSError) -> StorageError:
-    full = " because flash is full" if error.errno == errno.ENOSPC else ""
+    full = " because flash is full" if error.errno == _ENOSPC else ""
     return StorageError("the record %s could not be %s%s" % (kind, what, full), error)
 
 

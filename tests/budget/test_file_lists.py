@@ -5,7 +5,15 @@ from pathlib import Path
 
 FIRMWARE = Path(__file__).resolve().parent.parent.parent / "firmware"
 PACKAGES = ("homeport_core", "homeport_device")
-NOT_ON_BOARDS = {"backend_cpython.py", "port_cpython.py", "serial_cpython.py", "tcp_cpython.py", "catalogue.py", "hardware_linux.py"}
+NOT_ON_BOARDS = {
+    "backend_cpython.py",
+    "catalogue.py",
+    "hardware_linux.py",
+    "port_cpython.py",
+    "serial_cpython.py",
+    "tcp_cpython.py",
+    "users_check.py",
+}
 
 
 def board_files() -> list[str]:
