@@ -19,6 +19,4 @@ class BoardConfig(DeviceConfig):
     secrets_found = GOOD
     config_found = GOOD
     setup_port = SETUP_PORT
-    # Where there is a button, strangers may pair only in the two minutes after somebody pressed it.
-    pairing_button = True
     event_ring = 32

@@ -24,6 +24,8 @@ class DeviceConfig(Config):
     # The wish for remote access; with False nothing is sent to a basestation (application 7.3). The owner's REMOTE
     # permission, and a switch at the device, may say no as well.
     master_switch = True
+    # On a board with a button, strangers may pair only in the two minutes after somebody pressed it.
+    pairing_button = True
     # How many of the last events are kept for owners to ask for (query 10020).
     event_ring = 0
     show_interface = False
