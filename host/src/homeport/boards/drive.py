@@ -50,8 +50,12 @@ def check_drive(board: Board, folder: Path) -> None:
         raise ConfigError(f"the board on {folder} is {name}, board {board.name} is {expected}")
 
 
-def write_uf2(folder: Path, data: bytes) -> None:
-    """Copy a UF2 file onto the drive, to its end. Raises BoardError when that fails half-way."""
+def write_uf2(folder: Path, data: bytes) -> bool:
+    """Copy a UF2 file onto the drive; whether the system has said that all of it is there.
+
+    A board that has the last block starts, and takes its drive away before the system can say so. Raises BoardError
+    when the drive is still there, and took only a part.
+    """
     path = folder / _NAME
     try:
         with open(path, "wb") as file:
@@ -60,9 +64,12 @@ def write_uf2(folder: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         size = _size(path)
     except OSError as error:
+        if not (folder / INFO).exists():
+            return False
         raise BoardError(f"the drive {folder} took only a part: {error.strerror}") from None
     if size is not None and size != len(data):
         raise BoardError(f"the drive {folder} took {size} of {len(data)} octets")
+    return True
 
 
 def _size(path: Path) -> int | None:

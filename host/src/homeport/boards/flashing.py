@@ -41,6 +41,7 @@ class Flashing:
         self.wishes = wishes
         self.steps: Sequence[Step] = ()
         self.is_done = False
+        self.is_sure = True
         self._ask = ask
         self._note = note
         self._current: Step | None = None
@@ -78,7 +79,7 @@ class Flashing:
         if not self._decide(steps) or folder is None:
             return
         self._begin(next(step for step in steps if step.action is Action.WRITE))
-        write_uf2(folder, data)
+        self.is_sure = write_uf2(folder, data)
         self.is_done = True
 
     def files(self, port: str) -> None:
@@ -106,6 +107,8 @@ class Flashing:
 
     def state(self) -> str:
         """What state the board is in, in words."""
+        if self.is_done and not self.is_sure:
+            return "the drive has left, as it does when the board has everything; if it was pulled, do this again"
         if self.is_done:
             return "done: what was written is what the board holds, and it starts"
         if self._current is None:
