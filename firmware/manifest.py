@@ -68,6 +68,7 @@ package(
         "connection.py",
         "device.py",
         "device_config.py",
+        "dns_query.py",
         "driver.py",
         "drops.py",
         "echo.py",

@@ -8,7 +8,6 @@ from homeport_core import ticks
 from homeport_core.compat import const
 
 from homeport_device import log
-from homeport_device.attach import WAIT_DNS
 
 # After a failure the timer waits at least this long, so that a broken step cannot run in a circle.
 _AFTER_FAILURE_MS = const(1000)
@@ -49,10 +48,6 @@ class Driver:
     def resolved(self, addresses: list | None) -> None:
         """A look-up ended: addresses of 4 octets, or None."""
         self._step(self._stack.resolved, addresses)
-
-    def wants_name(self) -> bool:
-        """Whether a look-up that had to wait is still wanted."""
-        return self._stack.state == WAIT_DNS
 
     def timeout(self) -> None:
         """The timer that `port.arm` set is due."""

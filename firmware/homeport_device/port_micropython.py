@@ -1,7 +1,7 @@
 """What ports on MicroPython share: asyncio around non-blocking UDP sockets. See `port` for the methods.
 
 Waiting for a datagram uses a private part of asyncio, for which there is no public one; it is used nowhere else.
-MicroPython looks names up with everything else standing still, so look-ups are rationed.
+MicroPython looks names up with everything else standing still, so platforms find a way of their own, `ask`.
 """
 
 import asyncio
@@ -19,7 +19,6 @@ from homeport_device.randomness import random, require_random
 
 # Datagrams taken in one wake-up, so that a flood on one socket cannot hold up timers and the other socket.
 _BURST = const(16)
-_LOOK_UPS_APART_MS = const(5000)
 _WATCH_MS = const(1000)
 # Dynamic ports; there is no way to ask a socket which one it got, so we choose.
 _PORT_FIRST = const(49152)
@@ -44,12 +43,11 @@ class MicroPythonPort:
 
     A platform adds `pack(endpoint) -> address`, `unpack(address) -> endpoint`, `receive(socket)`, which returns
     (datagram, endpoint) or raises OSError when there is none, `tcp_options`: of TCP sockets, three octets each
-    (level, option, value), and `tcp_reset`: (level, option, value) by which closing one resets the connection, or ().
+    (level, option, value), `tcp_reset`: (level, option, value) by which closing one resets the connection, or (), and
+    `async ask(name)`: the IPv4 addresses of a name, 4 octets each.
     """
 
     tcp_reset = ()
-
-    stands_still = True  # while a name is looked up
 
     def __init__(self) -> None:
         require_random()
@@ -62,7 +60,6 @@ class MicroPythonPort:
         self._driver = None
         self._timer = None
         self._due_ms = None
-        self._looked_up_ms = None
         self._main = None
 
     def now_ms(self) -> int:
@@ -111,7 +108,7 @@ class MicroPythonPort:
         self._driver.call(function, *arguments)
 
     def look_up(self, name: str, answer: object) -> None:
-        self.start_task(self._look_up(name, False), lambda addresses, _: self._driver.call(answer, addresses))
+        self.start_task(self._look_up(name), lambda addresses, _: self._driver.call(answer, addresses))
 
     def connect_tcp(self, endpoint: bytes, owner: object) -> object:
         from homeport_device.tcp_micropython import connect
@@ -197,21 +194,9 @@ class MicroPythonPort:
             failure = error
         done(result, failure)
 
-    async def _look_up(self, name: str, for_driver: bool = True) -> list | None:
+    async def _look_up(self, name: str) -> list:
         address = parse_address(name)
-        if address:
-            return [address]
-        if self._looked_up_ms is not None and self.stands_still:
-            since_ms = time.ticks_diff(time.ticks_ms(), self._looked_up_ms)
-            await asyncio.sleep_ms(max(0, _LOOK_UPS_APART_MS - since_ms))
-        if for_driver and not self._driver.wants_name():
-            return None
-        self._looked_up_ms = time.ticks_ms()
-        return [self.unpack(entry[4])[:4] for entry in await self.ask(name)]
-
-    async def ask(self, name: str) -> list:
-        """What the system knows of a name. Platforms that need not stand still meanwhile override it."""
-        return socket.getaddrinfo(name, 0, socket.AF_INET, socket.SOCK_DGRAM)
+        return [address] if address else await self.ask(name)
 
     def _bound_socket(self, port: int) -> object:
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

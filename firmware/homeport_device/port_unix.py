@@ -27,7 +27,6 @@ _TCP_OPTIONS = b"\x06\x01\x01" + b"\x01\x09\x01" + b"\x06\x04\x3c" + b"\x06\x05\
 class Port(MicroPythonPort):
     """Sockets, clock, names and randomness of this process."""
 
-    stands_still = False
     tcp_options = _TCP_OPTIONS if sys.platform == "linux" else b""
     tcp_reset = _TCP_RESET if sys.platform == "linux" else ()
 
@@ -96,7 +95,7 @@ class Port(MicroPythonPort):
             if answers:
                 break
             await asyncio.sleep_ms(_LOOK_AGAIN_MS)
-        return answers[0] if answers else ()
+        return [self.unpack(entry[4])[:4] for entry in answers[0]] if answers else []
 
     def pack(self, endpoint: bytes) -> bytes:
         """The system's form of an endpoint."""

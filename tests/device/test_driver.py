@@ -4,7 +4,7 @@ import unittest
 
 from homeport_core.ticks import PERIOD
 from homeport_device import log
-from homeport_device.attach import IDLE, WAIT_DNS
+from homeport_device.attach import IDLE
 from homeport_device.driver import Driver
 
 
@@ -147,14 +147,6 @@ class DriverCase(unittest.TestCase):
             stack.deadline_ms = port.time_ms
             driver.timeout()
             self.assertEqual(port.armed, [1000])
-
-        self.both(check)
-
-    def test_a_look_up_is_wanted_only_while_it_is_waited_for(self):
-        def check(driver, stack, port, settled):
-            self.assertFalse(driver.wants_name())
-            stack.state = WAIT_DNS
-            self.assertTrue(driver.wants_name())
 
         self.both(check)
 

@@ -44,9 +44,6 @@ class Driver:
     def resolved(self, addresses):
         self.events.append(("resolved", addresses))
 
-    def wants_name(self):
-        return True
-
 
 async def pause(delay_ms):
     await asyncio.sleep(delay_ms / 1000)
