@@ -30,7 +30,7 @@ class PairingWindow:
     @property
     def is_open(self) -> bool:
         """Whether somebody may pair now."""
-        return bool(self._acl.system & self._acl.pairing_mask)
+        return self.deadline_ms is not None and bool(self._acl.system & PAIRING)
 
     def press(self, now_ms: int) -> int:
         """The button was pressed: open for two minutes, or close. Returns OPENED, CLOSED or REFUSED."""

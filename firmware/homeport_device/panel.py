@@ -1,12 +1,12 @@
 """What a person finds at a board: button, switch and light, on the pins that `pins.py` names BUTTON, SWITCH, LED, RED,
-GREEN and BLUE. A part of the appliance: `step` every 20 ms.
+GREEN and BLUE. A part of the appliance: `step` every 20 ms,
+which takes no memory while nothing happens.
 """
 
 import time
 
 from homeport_core.compat import const
 
-from homeport_device.acl import CLOSED
 from homeport_device.attach import ATTACHED
 from homeport_device.board_config import DAMAGED
 from homeport_device.person import Person
@@ -55,26 +55,28 @@ class Panel:
     def _is_faulty(self) -> bool:
         """Whether something is damaged that only a person can mend."""
         config, acl = self._device.config, self._device.acl
-        closed = (acl.system, acl.default_user, acl.first_user) == CLOSED
-        return closed or DAMAGED in (config.secrets_found, config.config_found)
+        if acl.system == acl.default_user == acl.first_user == 0:
+            return True  # the list of users is closed (`acl.CLOSED`)
+        return max(config.secrets_found, config.config_found) == DAMAGED  # the worst
 
 
 class Lamp:
-    """The light's pins; written only when the light changes."""
+    """The light's pins, one plain or three colours or both; written only when the light changes."""
 
     def __init__(self, hardware: object) -> None:
         self._plain = hardware.output("LED") if hardware.has("LED") else None
         self._colours = ()
         if all(hardware.has(name) for name in _COLOURS):
             self._colours = tuple([hardware.pwm(name) for name in _COLOURS])
-        self._shown = None
+        self._state = -1
+        self._is_on = False
 
     def follow(self, light: object) -> None:
         """Bring the pins to what the light shows."""
-        shown = (light.state, light.is_on)
-        if shown == self._shown:
+        if light.state == self._state and light.is_on == self._is_on:
             return
-        self._shown = shown
+        self._state = light.state
+        self._is_on = light.is_on
         if self._plain is not None:
             self._plain.value(int(light.is_on))
         for i in range(len(self._colours)):
