@@ -16,10 +16,9 @@ from homeport.errors import ConfigError
 from homeport.provisioning.board import Facts, SerialTarget
 from homeport.provisioning.image import ImageTarget, open_image
 from homeport.provisioning.label import TERMINAL, Label, as_text, write_label
-from homeport.provisioning.raw_repl import RawRepl
 from homeport.provisioning.serial_line import open_line
 
-_LIFE_S = 30.0  # until a device says what it is; joining a network takes a while
+_LIFE_S = 20.0  # until a device says what it is; joining a network takes a while
 
 Id = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id, which is also its name in DNS.")]
 Port = Annotated[str | None, typer.Option(metavar="PORT", help="The board's serial port; default: the only one.")]
@@ -37,18 +36,20 @@ Target = SerialTarget | ImageTarget
 
 @contextlib.contextmanager
 def open_target(port: str | None, image: Path | None, board: str | None) -> Iterator[Target]:
-    """What is to be provisioned; a serial line is closed at the end."""
+    """What is to be provisioned; after an error a board goes on as it was."""
     if image is not None:
         if port is not None:
             raise ConfigError("either --port or --image")
         yield open_image(image, board)
         return
-    line = open_line(port)
+    target = SerialTarget(lambda: open_line(port))
     try:
-        yield SerialTarget(RawRepl(line))
+        yield target
+    except BaseException:
+        target.abandon()
+        raise
     finally:
-        with contextlib.suppress(OSError):
-            line.close()
+        target.close()
 
 
 def find_out(ctx: typer.Context, target: Target, board: str | None) -> Facts:

@@ -6,8 +6,11 @@ the new one. See firmware/homeport_device/provision_serial.py for what is called
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,20 +18,24 @@ from typing import Any
 from homeport_core.provisioning import load
 from homeport_core.record import KINDS
 
-from homeport.errors import BoardError, ConfigError
+from homeport.errors import BoardError, ConfigError, HomeportError
 from homeport.provisioning.data_set import DataSet
-from homeport.provisioning.raw_repl import ProgramFailed, RawRepl
+from homeport.provisioning.raw_repl import ClosableLine, ProgramFailed, RawRepl
 from homeport.wire import printable
 
 _MARK = "homeport-provision "
+_OWN = "homeport: "  # how the device's own lines begin
 _MODULE = "homeport_device.provision_serial"
 _PIECE_LEN = 256
 _SHOWN_MAX = 80
 _LINE_MAX = 200
+_PORT_PAUSE_S = 0.2
 _NO_FIRMWARE = "install the firmware first: 'homeport flash', or 'mpremote mip install'"
 
-# What a device says once it is what it will be for now.
-STATES = ("ready ", "set-up ")
+# What a device says of itself when it starts, and with what it has said all.
+_ENDS = "attached|wrong password|no network|set-up network|cannot start"
+_SAID = re.compile(rf"(ready |homeport: (joined|no answer|{_ENDS}))")
+_SAID_ALL = re.compile(rf"(ready .*remote=off|homeport: ({_ENDS}))")
 
 
 @dataclass(frozen=True)
@@ -47,10 +54,18 @@ class Facts:
 
 
 class SerialTarget:
-    """The board at `repl`. Everything raises BoardError."""
+    """The board at the line that `connect` opens. Everything raises BoardError."""
 
-    def __init__(self, repl: RawRepl) -> None:
-        self._repl = repl
+    def __init__(self, connect: Callable[[], ClosableLine]) -> None:
+        self._connect = connect
+        self._line = connect()
+        self._repl = RawRepl(self._line)
+        self._is_ours = False
+
+    def close(self) -> None:
+        """Close the line."""
+        with contextlib.suppress(OSError):
+            self._line.close()
 
     def open(self) -> Facts:
         """Stop what runs there and find out what it is. Raises ConfigError for a board without our firmware."""
@@ -61,7 +76,10 @@ class SerialTarget:
             if error.kind != "ImportError":
                 raise
             about = self._repl.run("import sys; print(sys.implementation.name, sys.platform)")
-            raise ConfigError(f"the board runs {_shown(about)}, without Homeport's firmware; {_NO_FIRMWARE}") from None
+            raise ConfigError(
+                f"the board runs {_shown(about)} without Homeport's firmware, or with an older one; {_NO_FIRMWARE}"
+            ) from None
+        self._is_ours = True
         return _facts(self._call("facts"))
 
     def write(self, data: DataSet, progress: Callable[[str], None]) -> None:
@@ -87,15 +105,43 @@ class SerialTarget:
             raise _nonsense() from None
 
     def restart(self, timeout_s: float) -> str | None:
-        """Begin its life; returns the line in which the device says what it is, None when none comes in time."""
-        self._repl.start("call('restart')")
-        heard = self._repl.listen(lambda line: line.startswith(STATES), timeout_s)
-        lines = [line.strip() for line in heard.splitlines() if line.startswith(STATES)]
-        return printable(lines[-1], _LINE_MAX) if lines else None
+        """Begin its life; returns the line in which the device says what it is, None when none comes in time.
 
-    def leave(self) -> None:
-        """Let it be; its watchdog begins its life again."""
-        self._repl.leave()
+        The port of a board that is its own USB device is gone for a moment.
+        """
+        self._repl.start("call('restart')")
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            try:
+                heard = self._repl.listen(lambda line: _SAID_ALL.match(line) is not None, left_s)
+            except BoardError:
+                self._open_again(deadline)
+                continue
+            lines = [line.strip() for line in heard.splitlines() if _SAID.match(line)]
+            return printable(lines[-1].removeprefix(_OWN), _LINE_MAX) if lines else None
+        return None
+
+    def abandon(self) -> None:
+        """Let the board live on as it was, after an error."""
+        try:
+            if self._is_ours:
+                self._repl.start("call('restart')")
+            else:
+                self._repl.leave()
+        except BoardError:
+            return  # nobody is there, which is what has been said already
+
+    def _open_again(self, deadline: float) -> None:
+        """Wait for the port to come back."""
+        self.close()
+        while time.monotonic() < deadline:
+            try:
+                self._line = self._connect()
+            except HomeportError:
+                time.sleep(_PORT_PAUSE_S)
+            else:
+                self._repl = RawRepl(self._line)
+                return
 
     def _call(self, *arguments: object) -> dict[str, Any]:
         printed = self._repl.run(f"call(*{arguments!r})")

@@ -37,6 +37,12 @@ class Line(Protocol):
     def write(self, data: bytes) -> object: ...
 
 
+class ClosableLine(Line, Protocol):
+    """A line that somebody owns."""
+
+    def close(self) -> None: ...
+
+
 class RawRepl:
     """The prompt at the other end of `line`. Everything raises BoardError."""
 
@@ -74,8 +80,8 @@ class RawRepl:
         self._submit(program.encode())
 
     def leave(self) -> None:
-        """Back to the prompt for people."""
-        self._send(b"\r" + _CTRL_B)
+        """Begin the life of whatever is on the board."""
+        self._send(b"\r" + _CTRL_B + _CTRL_D)
 
     def listen(self, until: Callable[[str], bool], timeout_s: float) -> str:
         """What the board says, up to a line for which `until` is true; or for as long as it takes."""
