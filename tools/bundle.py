@@ -40,6 +40,7 @@ class Program:
         self.homes: dict[str, str] = {}  # the bundle of each name that a bundle defines
         for module in self.modules.values():
             module.tree.body = list(fold(module.tree.body, platform))
+            name_late(module.tree, set(self.modules))
             module.exports = exports_of(module.tree)
         for module in self.modules.values():
             self._find_constants(module, set())
@@ -48,18 +49,18 @@ class Program:
         if module.constants or module.name in seen:
             return
         seen.add(module.name)
+        for imported in imports_of(module.tree):
+            for alias in imported.names:
+                local = alias.asname or alias.name
+                if f"{imported.module}.{alias.name}" in self.modules:
+                    module.aliases[local] = f"{imported.module}.{alias.name}"
+                elif imported.module in self.modules:
+                    source = self.modules[imported.module]
+                    self._find_constants(source, seen)
+                    if alias.name in source.constants:
+                        module.constants[local] = source.constants[alias.name]
         for statement in module.tree.body:
-            if isinstance(statement, ast.ImportFrom):
-                for alias in statement.names:
-                    local = alias.asname or alias.name
-                    if f"{statement.module}.{alias.name}" in self.modules:
-                        module.aliases[local] = f"{statement.module}.{alias.name}"
-                    elif statement.module in self.modules:
-                        source = self.modules[statement.module]
-                        self._find_constants(source, seen)
-                        if alias.name in source.constants:
-                            module.constants[local] = source.constants[alias.name]
-            elif is_constant(statement):
+            if is_constant(statement):
                 value = evaluate(statement.value.args[0], module.constants)  # type: ignore[attr-defined]
                 if value is not None:
                     module.constants[statement.targets[0].id] = value  # type: ignore[attr-defined]
@@ -117,12 +118,12 @@ class Program:
                 self.homes[unique] = self.bundle_of[name]
         for name in bundled:
             module = self.modules[name]
-            for statement in module.tree.body:
-                if isinstance(statement, ast.ImportFrom) and statement.module in self.bundle_of:
-                    source = self.modules[statement.module]
-                    for alias in statement.names:
+            for imported in imports_of(module.tree):
+                if imported.module in self.bundle_of:
+                    source = self.modules[imported.module]
+                    for alias in imported.names:
                         if alias.name in source.names:
-                            module.names[alias.asname or alias.name] = source.names[alias.name]
+                            module.names.setdefault(alias.asname or alias.name, source.names[alias.name])
 
     def bundle(self, bundled: list[str], wanted: set[str]) -> ast.Module:
         """One module of all of these, with only what `wanted` (names of the bundles) needs."""
@@ -179,7 +180,9 @@ class Rewrite(ast.NodeTransformer):
             if full in self.program.modules:
                 if full not in self.program.bundle_of:
                     out.append(ast.ImportFrom(node.module, [alias], 0))
-            elif local in self.module.constants and not (self.scopes and local not in self.module.constants):
+                elif self.scopes:  # its names would be looked for in a module that there is not
+                    raise SystemExit(f"{self.module.name}: inside a function import names of {full}, not the module")
+            elif local in self.module.constants:
                 continue
             elif node.module in self.program.bundle_of:
                 unique = self.program.modules[node.module].names[alias.name]
@@ -247,11 +250,21 @@ class Rewrite(ast.NodeTransformer):
         node.returns = None
         for argument in node.args.args:
             argument.annotation = None
-        self.scopes.append((False, local_names(node)))
+        self.scopes.append((False, local_names(node) - self._needless(node)))
         body = [result for statement in node.body for result in listed(self.visit(statement))]
         node.body = body or [ast.Pass()]
         self.scopes.pop()
         return node
+
+    def _needless(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
+        """What it imports of its own bundle, and constants: those are global."""
+        return {
+            alias.asname or alias.name
+            for imported in imports_of(node)
+            for alias in imported.names
+            if (alias.asname or alias.name) in self.module.constants
+            or (self.bundle and self.program.bundle_of.get(imported.module or "") == self.bundle)
+        }
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         self.scopes.append((False, {argument.arg for argument in node.args.args}))
@@ -277,6 +290,41 @@ class Rewrite(ast.NodeTransformer):
         return node
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = _comprehension
+
+
+def imports_of(tree: ast.AST) -> Iterator[ast.ImportFrom]:
+    """All `from … import …`, wherever they stand."""
+    return (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+
+
+def name_late(tree: ast.Module, modules: set[str]) -> None:
+    """In functions, `from package import module` and `module.name` become `from package.module import name`."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for imported in list(imports_of(function)):
+            alias = imported.names[0]
+            whole = f"{imported.module}.{alias.name}"
+            uses = [n for n in ast.walk(function) if isinstance(n, ast.Name) and n.id == alias.name]
+            members = [n for n in ast.walk(function) if isinstance(n, ast.Attribute) and n.value in uses]
+            if whole in modules and len(imported.names) == 1 and len(uses) == len(members):
+                names = sorted({member.attr for member in members})
+                imported.module = whole
+                imported.names = [ast.alias(name, f"{alias.name}_{name}") for name in names]
+                Named(alias.name).visit(function)
+
+
+class Named(ast.NodeTransformer):
+    """`module.name` becomes `module_name`."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Name) and node.value.id == self.module:
+            return ast.Name(f"{self.module}_{node.attr}", node.ctx)
+        return node
 
 
 def fold(body: list[ast.stmt], platform: str) -> Iterator[ast.stmt]:

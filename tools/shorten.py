@@ -158,12 +158,12 @@ class RenameGlobals(ast.NodeTransformer):
         node.id = self.short.get(node.id, node.id)
         return node
 
-    def _definition(self, node: ast.FunctionDef | ast.ClassDef) -> ast.stmt:
+    def _definition(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.stmt:
         node.name = self.short.get(node.name, node.name)
         self.generic_visit(node)
         return node
 
-    visit_FunctionDef = visit_ClassDef = _definition
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _definition
 
 
 class RenameParameters(ast.NodeTransformer):
