@@ -154,9 +154,9 @@ class Device:
                 print(text)
             return
         if self.config.store is not None:
-            from homeport_device import appliance
+            from homeport_device.appliance import run
 
-            appliance.run(self)
+            run(self)
             return
         try:
             self.start()
