@@ -81,8 +81,8 @@ class Wifi(BoardWifi):
         self._since_ms = 0
 
     def keep_awake(self, station: object) -> None:
-        """Without power saving, which holds packets back for up to 300 ms; and without attempts of its own, which
-        would go on while we wait."""
+        """Without power saving, which holds packets back until a beacon; and without attempts of its own, which would
+        go on while we wait."""
         station.config(pm=network.WLAN.PM_NONE, reconnects=0)
 
     def join(self, ssid: str, password: str) -> None:

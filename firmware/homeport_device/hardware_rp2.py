@@ -31,7 +31,7 @@ _BLOCK_LEN = const(5)
 _FULL_UV = const(3300000)
 _AT_27_UV = const(706000)
 _UV_PER_DEGREE = const(1721)
-# No power saving: packets are held back for up to 200 ms otherwise.
+# No power saving, which holds packets back until a beacon.
 _AWAKE = const(0xA11140)
 _OPEN = const(0)
 _WPA2 = const(0x00400004)

@@ -8,15 +8,19 @@ import sys
 import fake_board
 
 
-def install(platform, address="127.0.0.1"):
-    """Be that platform, joined to a network that gives this address; returns the board."""
+def install(platform):
+    """Be that platform; returns the board, whose radio is off."""
     sys.path.insert(0, __file__.rpartition("/")[0] + "/fakes/%s_sockets" % platform)
     board = fake_board.load(platform)
     from homeport_device import port_board
 
-    fake_board.System.platform = platform
     port_board.sys = fake_board.System
     sys.modules["homeport_device.port"] = port_board
+    return board
+
+
+def join(board, address="127.0.0.1"):
+    """Join a network that gives this address."""
     board.chip.air = [fake_board.Network("home", "", address)]
     wifi = board.Hardware().wifi()
     wifi.start("board")
@@ -24,4 +28,3 @@ def install(platform, address="127.0.0.1"):
     board.chip.now_ms += fake_board.JOIN_MS
     if wifi.address() is None:
         raise AssertionError("the fake radio did not join")
-    return board

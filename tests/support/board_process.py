@@ -6,5 +6,5 @@ import board_port
 
 _, platform, app = sys.argv[:3]
 sys.argv[:] = [app] + sys.argv[3:]
-board_port.install(platform)
+board_port.join(board_port.install(platform))
 __import__(app).device.run()

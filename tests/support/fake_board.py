@@ -51,7 +51,8 @@ class Chip:
 
     def __init__(self, platform):
         self.platform = platform
-        self.now_ms = 0
+        self.clock = None  # for time that passes by itself: a function that gives milliseconds
+        self._now_ms = 0
         self.levels = {}  # of pins, as wired: 0 or 1
         self.pulls = {}
         self.duties = {}  # of dimmed pins, 0 to 65535
@@ -68,6 +69,14 @@ class Chip:
         self.machine = "Raspberry Pi Pico W with RP2040" if platform == "rp2" else "Generic ESP32 module with ESP32"
         self.chip = "esp32"  # or "esp32s3", "esp32c3": which temperature sensor there is
         self.taken = ()  # pins that another program has
+
+    @property
+    def now_ms(self):
+        return self.clock() if self.clock else self._now_ms
+
+    @now_ms.setter
+    def now_ms(self, value):
+        self._now_ms = value
 
     def find(self, ssid):
         """The access point of that name, None when it is not there."""
@@ -136,10 +145,15 @@ class Time:
 
 
 class System:
-    """What hardware_rp2 asks `os` and `sys` for."""
+    """What firmware asks `os` and `sys` for, and gets the board's answer."""
 
     class implementation:  # noqa: N801
         _machine = ""
+
+    platform = sys.platform
+    modules = sys.modules
+    argv = []
+    exit = sys.exit
 
     @staticmethod
     def statvfs(path):
@@ -165,6 +179,7 @@ class Board:
                 if hasattr(self._module, name):
                     setattr(self._module, name, substitute)
             System.implementation._machine = chip.machine
+            System.platform = platform
             sys.modules["network"].begin()
 
     def Hardware(self, pins=None):  # noqa: N802
@@ -172,8 +187,8 @@ class Board:
 
     def set_constants(self, **values):
         """Of the platform's module: where it looks for things."""
-        for name in values:
-            setattr(self._module, name, values[name])
+        for name, value in values.items():
+            setattr(self._module, name, value)
 
     def start_again(self, cause):
         """What a reset leaves: levels and radio are gone, flash and scratch registers stay."""
