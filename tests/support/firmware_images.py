@@ -2,6 +2,7 @@
 in them that would run. Espressif's images are made by esptool, so that our reader is held against another's writer."""
 
 import hashlib
+import random
 import struct
 
 from esptool.bin_image import ELFSection, ESP32C3FirmwareImage, ESP32FirmwareImage, ESP32S3FirmwareImage
@@ -47,7 +48,8 @@ def table(entries, with_md5=True):
 
 def esp32_firmware(board="esp32", version=VERSION, partitions=TABLE, app_len=60_000):
     """MicroPython's .bin file for an ESP32: bootloader, partition table, application."""
-    app = espressif_image(board, (BANNER % version).encode().ljust(app_len, b"\x5a"))
+    banner = (BANNER % version).encode()
+    app = espressif_image(board, banner + random.Random(app_len).randbytes(app_len - len(banner)))
     data = espressif_image(board, b"bootloader......" * 64).ljust(0x8000 - _BOOTLOADERS_AT[board], b"\xff")
     data = (data + table(partitions)).ljust(0x10000 - _BOOTLOADERS_AT[board], b"\xff")
     return data + app

@@ -26,15 +26,18 @@ class MemoryFiles:
         self.steps += 1
         if self.fuse == 0:
             if self.failure:
-                raise OSError(self.failure)
+                raise OSError(self.failure, "as the test wants")
             if self.lossy:
                 for path in self.unsynced:
                     self.disk[path] = b""
             raise PowerCut()
         self.fuse -= 1
 
+    def make_folder(self, path):
+        """There is but one."""
+
     def open(self, path, mode):
-        if mode == "rb" and path not in self.disk:
+        if mode != "wb" and path not in self.disk:
             raise OSError(errno.ENOENT)
         self.step()
         return _File(self, path, mode)
@@ -72,7 +75,10 @@ class _File:
     def write(self, data):
         for octet in bytes(data):
             self.files.step()
-            self.files.disk[self.path] += bytes((octet,))
+            old = self.files.disk[self.path]
+            tail = old[self.at + 1 :]
+            self.files.disk[self.path] = (old[: self.at] if self.at < len(old) else old) + bytes((octet,)) + tail
+            self.at += 1
 
     def close(self):
         pass

@@ -21,8 +21,9 @@ class PowerCut(Exception):
 class NorFlash:
     """`operations` lists what was done: (ERASE, offset, length) or (PROGRAM, offset, octets).
 
-    `weak` has the weak bits by offset, and `flicker(8)` says which of them read wrong. `fuse` counts operations down to a power cut; negative is never. `stuck` has the bits, by offset, that are
-    (always 0, always 1); `bad_blocks` are those whose erasure fails with an error.
+    `weak` has the weak bits by offset, and `flicker(8)` says which of them read wrong. `fuse` counts operations down to
+    a power cut; negative is never. `stuck` has the bits, by offset, that are (always 0, always 1); `bad_blocks` are
+    those whose erasure fails with an error.
     """
 
     erase_len = BLOCK_LEN

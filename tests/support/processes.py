@@ -144,15 +144,15 @@ class Ports:
     admin: int = field(default_factory=free_port)
     local: int = field(default_factory=free_port)
 
-    def listen(self):
+    def listen(self, address="127.0.0.1"):
         """The options of `homeport basestation run`."""
         names = ("controller", "gsp", "gate", "admin")
-        return [text for name in names for text in (f"--{name}", f"127.0.0.1:{getattr(self, name)}")]
+        return [text for name in names for text in (f"--{name}", f"{address}:{getattr(self, name)}")]
 
 
-def basestation(root, ports):
+def basestation(root, ports, address="127.0.0.1"):
     """A basestation that runs on `root`."""
-    return running("basestation", "run", root, *ports.listen(), until="basestation ready")
+    return running("basestation", "run", root, *ports.listen(address), until="basestation ready")
 
 
 def device(

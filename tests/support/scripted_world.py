@@ -39,6 +39,14 @@ def endpoint(address: tuple[str, int]) -> bytes:
     return socket.inet_aton(address[0]) + address[1].to_bytes(2, "big")
 
 
+def open_socket() -> socket.socket:
+    """On loopback, at any port."""
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.bind(("127.0.0.1", 0))
+    opened.settimeout(PATIENCE_S)
+    return opened
+
+
 def decode(octets: bytes) -> Packet:
     """A packet in a buffer of its own, so that it can be opened in place."""
     packet = Packet()
@@ -62,12 +70,10 @@ def build(kind, payloads=(), context=None, plaintext=b"", **header):
 class Basestation:
     """Controller and GSP on one loopback socket, for one device."""
 
-    def __init__(self, device_id: str, key: bytes) -> None:
+    def __init__(self, device_id: str, key: bytes, opened: socket.socket | None = None) -> None:
         self.device_id = device_id
         self.key = key
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(PATIENCE_S)
+        self.socket = opened or open_socket()
         self.address = self.socket.getsockname()
         self.device: tuple[str, int] = ("", 0)
         self.keys: AesContext | None = None
@@ -144,10 +150,8 @@ class Basestation:
 class Client:
     """One remote client, talking straight to the device's remote socket."""
 
-    def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(PATIENCE_S)
+    def __init__(self, opened: socket.socket | None = None) -> None:
+        self.socket = opened or open_socket()
         self.address = self.socket.getsockname()
         self.seq = 100
         self.device: tuple[str, int] = ("", 0)

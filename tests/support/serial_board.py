@@ -18,6 +18,7 @@ import subprocess
 import sys
 import termios
 import threading
+import time
 import tty
 from pathlib import Path
 
@@ -47,7 +48,8 @@ class SerialBoard:
         self.exchanges = 0  # Ctrl-D that have come from the host: each ends one command
         self.pull_at = None  # the number of exchanges after which the cable is pulled
         self.pull_at_octet = None  # the same by octets from the host
-        self._received_len = 0
+        self.pull_after_s = 0  # how long the board lives on after that moment
+        self.received_len = 0
         # The line is the terminal of the board's own session, so that Ctrl-C reaches it and nobody else.
         self._command = [
             "setsid",
@@ -161,6 +163,8 @@ class SerialBoard:
                 writable += line if pending_out else []
                 readable, writable, _ = select.select([self._inner, *line], writable, [], _STEP_S)
                 if self._line in readable and not self._hear_host(pending_in):
+                    _flush(self._inner, pending_in)
+                    time.sleep(self.pull_after_s)
                     return
                 if self._inner in readable and not self._hear_board(pending_out):
                     pending_in.clear()
@@ -186,10 +190,10 @@ class SerialBoard:
             return True
         for index in range(len(data)):
             octet = data[index : index + 1]
-            self._received_len += 1
+            self.received_len += 1
             self.exchanges += octet == _CTRL_D
             pending += octet
-            if self._received_len == self.pull_at_octet or (octet == _CTRL_D and self.exchanges == self.pull_at):
+            if self.received_len == self.pull_at_octet or (octet == _CTRL_D and self.exchanges == self.pull_at):
                 return False
         return True
 

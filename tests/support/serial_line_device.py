@@ -20,7 +20,6 @@ _STEP_MS = 5
 class Port:
     """What a stack needs (homeport_device/port.py), with a line in the place of sockets."""
 
-
     def __init__(self):
         self._due_ms = None
         self._poller = select.poll()

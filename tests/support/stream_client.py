@@ -24,24 +24,25 @@ def now_ms() -> int:
 class StreamClient(Client):
     """`pump` once, or `until` something is so, after anything was done to a stream."""
 
-    def __init__(self, **limits: int) -> None:
-        super().__init__()
+    def __init__(self, opened: object = None, clock: object = now_ms, **limits: int) -> None:
+        super().__init__(opened)
+        self._now_ms = clock
         self.socket.setsockopt(1, 8, 4 << 20)  # SO_RCVBUF, for bursts
         self.streams = Streams(os.urandom, StreamLimits(**{"streams": 64, **limits}), True)
         self._writer = PacketWriter(bytearray(DATAGRAM_MAX))
 
     def open(self, line: bytes = b"") -> Stream:
         """An open stream, its command sent."""
-        stream = self.streams.open(now_ms())
+        stream = self.streams.open(self._now_ms())
         self.until(lambda: stream.writable > 0)
         if line:
-            assert stream.write(now_ms(), line) == len(line)
+            assert stream.write(self._now_ms(), line) == len(line)
             self.send_waiting()
         return stream
 
     def send_waiting(self) -> None:
         """Send what is due now."""
-        now = now_ms()
+        now = self._now_ms()
         due = self.streams.deadline_ms
         if due is not None and ticks.diff(now, due) >= 0:
             self.streams.timeout(now)
@@ -65,7 +66,7 @@ class StreamClient(Client):
                 self.socket.settimeout(0)
                 if packet.sp == self.nsi and packet.tag and TAG_STREAM_FIRST <= packet.tag <= TAG_STREAM_LAST:
                     off, n = self.keys.open_in_place(packet)
-                    self.streams.take(now_ms(), packet, off, n)
+                    self.streams.take(self._now_ms(), packet, off, n)
                     self.send_waiting()
         except (BlockingIOError, TimeoutError):
             return
@@ -95,7 +96,7 @@ class StreamClient(Client):
 
         def complete() -> bool:
             nonlocal sent
-            sent += stream.write(now_ms(), view[sent:])
+            sent += stream.write(self._now_ms(), view[sent:])
             return sent == len(data)
 
         self.until(complete)

@@ -102,4 +102,5 @@ def _ask(ctx: typer.Context, steps: Sequence[Step], dry_run: bool, yes: bool) ->
         return yes
     if as_json or not sys.stdin.isatty():
         raise ConfigError("there is nobody to ask whether to erase this: --yes says so, --dry-run shows the plan")
-    return typer.confirm("Go on?", err=True)
+    typer.echo("Go on? [y/N] ", nl=False, err=True)  # typer's own question would leave a blank on stdout
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
