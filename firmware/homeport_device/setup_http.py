@@ -79,9 +79,10 @@ class Request:
         return COMPLETE
 
     def _incomplete(self) -> int:
-        if len(self._buf) > LINE_MAX and b"\r\n" not in self._buf[:LINE_MAX]:
+        """The limits count without what ends a line and the head, 2 and 4 octets."""
+        if len(self._buf) >= LINE_MAX + 2 and b"\r\n" not in self._buf[: LINE_MAX + 2]:
             return LINE_TOO_LONG
-        return HEAD_TOO_LONG if len(self._buf) > HEAD_MAX else MORE
+        return HEAD_TOO_LONG if len(self._buf) >= HEAD_MAX + 4 else MORE
 
     def _take_head(self, head: bytes) -> int:
         if not all(32 <= octet < 127 or octet in b"\r\n\t" for octet in head):

@@ -44,7 +44,7 @@ REFUSED = (
     (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", NOT_IMPLEMENTED),
     (b"PUT / HTTP/1.1\r\n\r\n", NOT_IMPLEMENTED),
     (b"GET /" + b"a" * LINE_MAX + b" HTTP/1.1\r\n\r\n", LINE_TOO_LONG),
-    (b"a" * (LINE_MAX + 1), LINE_TOO_LONG),
+    (b"a" * (LINE_MAX + 2), LINE_TOO_LONG),
     (b"GET / HTTP/1.1\r\nX: " + b"a" * HEAD_MAX, HEAD_TOO_LONG),
     (b"GET / HTTP/1.1\r\nX: " + b"a" * HEAD_MAX + b"\r\n\r\n", HEAD_TOO_LONG),
 )
@@ -78,6 +78,24 @@ class RequestTest(unittest.TestCase):
         head = b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % BODY_MAX
         self.assertEqual(request.feed(head + b"a" * BODY_MAX), COMPLETE)
         self.assertEqual(len(request.body), BODY_MAX)
+
+    def test_the_longest_line_and_head_are_taken_one_octet_more_is_not(self):
+        for more, status in ((0, COMPLETE), (1, LINE_TOO_LONG)):
+            line = b"GET /" + b"a" * (LINE_MAX - 14 + more) + b" HTTP/1.1"
+            self.feed_both_ways(line + b"\r\n\r\n", status)
+        for more, status in ((0, COMPLETE), (1, HEAD_TOO_LONG)):
+            head = b"GET / HTTP/1.1\r\nX: "
+            self.feed_both_ways(head + b"a" * (HEAD_MAX - len(head) + more) + b"\r\n\r\n", status)
+
+    def feed_both_ways(self, octets, status):
+        self.assertEqual(Request().feed(octets), status)
+        request = Request()
+        seen = MORE
+        at = 0
+        while seen == MORE:
+            seen = request.feed(octets[at : at + 1])
+            at += 1
+        self.assertEqual(seen, status)
 
     def test_what_is_no_request_is_refused_by_its_status(self):
         for octets, status in REFUSED:

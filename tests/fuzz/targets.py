@@ -13,6 +13,7 @@ from pathlib import Path
 import client_targets
 import key_targets
 import query_file as query_file_vectors
+import setup_targets
 import stream_targets
 import vector_files
 from basestation_target import basestation
@@ -179,7 +180,7 @@ def seeds() -> list[bytes]:
         bytes.fromhex(entry["hex"]) for entry in vector_files.load("vectors-acl.json")["acl_files"] if "hex" in entry
     ]
     found += [b'{"version": 1, "basestation": "a:1", "pin": null}', b'public = "a"\ngate = "0.0.0.0:1"\n']
-    return found + query_file_vectors.VECTOR_FILES
+    return found + setup_targets.SEEDS + query_file_vectors.VECTOR_FILES
 
 
 TARGETS: dict[str, Target] = {
@@ -197,5 +198,6 @@ TARGETS: dict[str, Target] = {
     "settings_file": settings_file,
     **client_targets.TARGETS,
     **key_targets.TARGETS,
+    **setup_targets.TARGETS,
     **stream_targets.TARGETS,
 }
