@@ -153,14 +153,14 @@ class RecordStore:
         self._slots.end()
         if not self._is_whole(kind, slot, header):
             raise _lost(kind)
-        failure = None
+        failure = _lost(kind)
         try:
             self._slots.put_header(kind, slot, pack_header(kind, *header))
         except OSError as error:
             failure = error
         # What counts is what the next start will see, whatever the driver said.
         if read_header(kind, self._slots.read_header(kind, slot)) != header:
-            raise _lost(kind, failure)
+            raise failure
 
 
 class _Found:
@@ -269,5 +269,5 @@ def _failed(kind: str, what: str, error: OSError) -> StorageError:
     return StorageError("the record %s could not be %s%s" % (kind, what, full), error)
 
 
-def _lost(kind: str, detail: OSError | None = None) -> StorageError:
-    return StorageError("the record %s could not be stored: flash did not keep it" % kind, detail)
+def _lost(kind: str) -> StorageError:
+    return StorageError("the record %s could not be stored: flash did not keep it" % kind)

@@ -11,7 +11,8 @@ class MemoryFiles:
     """Stands in for homeport_device.acl_file.Files.
 
     `fuse` counts octets written and operations down to the cut. With `lossy` what was not synced is lost in the
-    cut, as on a disk with a cache. `failure` is raised as OSError where the fuse would cut.
+    cut, as on a disk with a cache. `failure` is raised as OSError where the fuse would cut, without
+    `reads_fail` by no opening for reading.
     """
 
     def __init__(self, disk=None):
@@ -19,6 +20,7 @@ class MemoryFiles:
         self.unsynced = set()
         self.fuse = -1
         self.failure = None
+        self.reads_fail = True
         self.lossy = False
         self.steps = 0
 
@@ -39,7 +41,8 @@ class MemoryFiles:
     def open(self, path, mode):
         if mode != "wb" and path not in self.disk:
             raise OSError(errno.ENOENT)
-        self.step()
+        if mode != "rb" or self.reads_fail:
+            self.step()
         return _File(self, path, mode)
 
     def exists(self, path):
@@ -76,8 +79,10 @@ class _File:
         for octet in bytes(data):
             self.files.step()
             old = self.files.disk[self.path]
-            tail = old[self.at + 1 :]
-            self.files.disk[self.path] = (old[: self.at] if self.at < len(old) else old) + bytes((octet,)) + tail
+            if self.at == len(old):
+                self.files.disk[self.path] += bytes((octet,))
+            else:
+                self.files.disk[self.path] = old[: self.at] + bytes((octet,)) + old[self.at + 1 :]
             self.at += 1
 
     def close(self):
