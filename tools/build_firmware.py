@@ -32,6 +32,7 @@ BOARDS = {
     "pico2_w": "rp2",
 }
 VARIANTS = ("full", "tiny")
+PACKAGES = ("homeport_core", "homeport_device")
 # A module whose name ends like this is for that platform alone.
 PLATFORM_ENDINGS = ("cpython", "linux", "unix", "esp32", "rp2")
 NOT_ON_BOARDS = {"homeport_core.catalogue", "homeport_core.users_check"}
@@ -40,7 +41,21 @@ NOT_ON_UNIX = {"homeport_device.port_board", "homeport_device.hardware_board"}
 BUNDLES = {
     "homeport_firmware": ("homeport_device.device", "homeport_device.device_config"),
     "homeport_port_unix": ("homeport_device.port_unix",),
-    "homeport_board": ("homeport_device.port_board", "homeport_device.appliance"),
+    "homeport_board": (
+        "homeport_device.port_board",
+        "homeport_device.appliance",
+        "homeport_device.health",
+        "homeport_device.station",
+        "homeport_device.acl_record",
+        "homeport_device.record_store",
+        "homeport_device.flash_slots",
+        "homeport_device.flash_unix",
+        "homeport_device.hardware_esp32",
+        "homeport_device.hardware_rp2",
+        "homeport_device.hardware_unix",
+        "homeport_device.wifi_unix",
+        "homeport_device.watchdog_unix",
+    ),
     "homeport_streams": ("homeport_device.stream_device",),
 }
 # Where applications find names.
@@ -157,7 +172,7 @@ def build(out: Path, apps: list[Path], board: str = "unix", variant: str = "full
     program.name_all()
     separate = [name for name in program.modules if name not in program.bundle_of and name != "homeport_core.compat"]
     results = {name: face_source(program, name) for name in FACES if name in program.modules}
-    results |= {"homeport_core.__init__": "", "homeport_device.__init__": ""}
+    results |= {f"{name}.__init__": (FIRMWARE / name / "__init__.py").read_text() for name in PACKAGES}
     wanted, faces = wanted_names(program), face_names(program)
     trees = {name: program.separate(name) for name in separate}
     trees |= {bundle: program.bundle(modules, wanted) for bundle, modules in joined.items()}

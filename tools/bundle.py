@@ -122,8 +122,9 @@ class Program:
                 if imported.module in self.bundle_of:
                     source = self.modules[imported.module]
                     for alias in imported.names:
-                        if alias.name in source.names:
-                            module.names.setdefault(alias.asname or alias.name, source.names[alias.name])
+                        local, unique = alias.asname or alias.name, source.names.get(alias.name)
+                        if unique and module.names.setdefault(local, unique) != unique:
+                            raise SystemExit(f"{name}: {local} has two meanings")
 
     def bundle(self, bundled: list[str], wanted: set[str]) -> ast.Module:
         """One module of all of these, with only what `wanted` (names of the bundles) needs."""

@@ -33,6 +33,15 @@ from homeport_device.stack import Stack
 
 # Platforms that have their settings in flash.
 _BOARDS = ("esp32", "rp2")
+# Modules that settings need, and nothing else at once.
+_ONCE = (
+    "homeport_device.options",
+    "homeport_device.config_check",
+    "homeport_device.provisioned",
+    "homeport_device.factory_reset",
+    "homeport_device.hardware",
+    "homeport_core.provisioning",
+)
 _UNUSABLE = const(3)  # exit code, as of the host's commands: a port, file or setting cannot be used
 
 # On a small heap what stays must lie close together, or no buffer finds room between it: collect often, and when
@@ -59,9 +68,10 @@ def load_config(settings: dict | None = None) -> object:
         config = provisioned.load_config(settings)
     else:
         config = options.load_config(settings)
-    package = sys.modules["homeport_device"]
-    del sys.modules["homeport_device.options"], package.options
-    del sys.modules["homeport_device.config_check"], package.config_check
+    for name in _ONCE:
+        package, _, short = name.rpartition(".")
+        if sys.modules.pop(name, None):
+            delattr(sys.modules[package], short)
     return config
 
 
