@@ -25,11 +25,10 @@ class AclRecord:
         self.damaged = False
         kind = USERS
         try:
-            reader = self._store.open(USERS)
-            if reader is None or reader.left <= NO_LIST_LEN:
-                _close(reader)
+            reader = self._open(USERS)
+            if reader is None:
                 kind = FACTORY
-                reader = self._store.open(FACTORY)
+                reader = self._open(FACTORY)
             if reader is None:
                 acl.reset(acl.defaults)
                 return "no list of users yet"
@@ -58,12 +57,15 @@ class AclRecord:
             writer.commit()
         self.damaged = False
 
+    def _open(self, kind: str) -> object | None:
+        """A reader of the list in this record, None when there is none."""
+        reader = self._store.open(kind)
+        if reader is None or reader.left > NO_LIST_LEN:
+            return reader
+        reader.close()
+        return None
+
     def _closed(self, acl: object, why: str) -> str:
         self.damaged = True
         acl.reset(CLOSED)
         return why + ", so the device is closed: reset it or write a good list"
-
-
-def _close(reader: object | None) -> None:
-    if reader is not None:
-        reader.close()
