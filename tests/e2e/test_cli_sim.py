@@ -25,6 +25,11 @@ def test_every_example_prints_an_interface_that_parses(app, runtime):
     assert Interface.parse(done.stdout.encode()).queries
 
 
+def test_the_examples_are_applications_and_nothing_else():
+    applications = ["heat_pump", "light", "sunpi", "tunnel_gateway", "ventilation", "weather_station"]
+    assert firmware.examples() == applications
+
+
 def test_the_interface_is_the_same_on_both_runtimes():
     printed = [answer("interface", "heat_pump", "--runtime", runtime)["xml"] for runtime in RUNTIMES]
     assert printed[0] == printed[1]

@@ -5,12 +5,13 @@ import itertools
 import time
 
 import pytest
+from homeport.client.queries.interface import Interface
 from processes import KEY, CommandLine, Ports, device, homeport, only_error_line
 from simulated_board import SimulatedBoard
 
 RELAY = 3
 RUNTIMES = ["micropython", "cpython"]
-# The published query file, as old pages bring it (application 2.8): two queries less than the device has.
+# The published query file, as old pages bring it (application 2.8).
 PUBLISHED = """<unabto_queries>
 <query name="light_write.json" id="1"><request><parameter name="light_id" type="uint8"/>
 <parameter name="light_on" type="uint8"/></request>
@@ -55,6 +56,13 @@ def world(request, tmp_path_factory):
     """A station whose parts are simulated, in memory."""
     with station(tmp_path_factory.mktemp("sunpi"), request.param) as world:
         yield world
+
+
+def test_the_published_queries_are_declared_as_published():
+    published = Interface.parse(PUBLISHED.encode())
+    ours = Interface.parse(homeport("interface", "sunpi").stdout.encode())
+    for name in ("light_write", "light_read", "ina_data", "rpi_temperature"):
+        assert ours.query(name) == published.query(name)
 
 
 def shown_by_old_page(power_w):
