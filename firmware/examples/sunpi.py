@@ -6,7 +6,7 @@ is simulated.
 """
 
 from drivers.power_sensor import open_power_sensor
-from homeport_core.errors import RefusedError
+from homeport_core.errors import ConfigError, RefusedError
 from homeport_core.rpc import INT32, UINT8, UINT32
 from homeport_core.spec import AER_NOT_READY, AER_OUT_OF_RESOURCES
 from homeport_device import log
@@ -101,7 +101,10 @@ station = Station()
 
 @device.task
 async def open_station():
-    station.open(device.hardware)
+    try:
+        station.open(device.hardware)
+    except ConfigError as error:
+        log.event(log.FAULT, "no station:", error)
 
 
 def published(thousandths):

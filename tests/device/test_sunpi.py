@@ -215,12 +215,15 @@ class Failures(StationCase):
         self.hardware.chip.drop_uv = 10_000
         self.assertEqual(self.result("ina_data"), (120_000, 12_000))
 
-    def test_without_its_pins_nothing_is_answered_and_nothing_breaks(self):
+    def test_a_missing_pin_is_told_once_and_everything_is_refused(self):
         for without in ("LAMP_GREEN", "RELAY"):
             with self.subTest(without=without):
+                del self.lines[:]
                 sunpi.station = sunpi.Station()
-                with self.assertRaises(ConfigError):
-                    sunpi.station.open(Hardware(without))
+                sunpi.device.config.hardware = Hardware(without)
+                with self.assertRaises(StopIteration):
+                    sunpi.open_station().send(None)
+                self.assertEqual(self.lines, ["no station: pins.py says nothing about " + without])
                 for name, values in (
                     ("light_write", (RELAY, 1)),
                     ("light_read", (RED,)),
