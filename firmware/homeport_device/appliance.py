@@ -11,7 +11,6 @@ import gc
 
 from homeport_core import ticks
 from homeport_core.compat import MICROPYTHON, const
-from homeport_core.errors import HomeportError
 
 from homeport_device import log
 from homeport_device.panel import Panel
@@ -35,7 +34,7 @@ def run(device: object) -> None:
     appliance = Appliance(device)
     try:
         appliance.start()
-    except (HomeportError, OSError, MemoryError) as error:
+    except Exception as error:
         log.event(log.FAULT, "cannot start:", type(error).__name__, log.printable(error))
         asyncio.run(asyncio.sleep(_START_AGAIN_S))
         device.config.hardware.reset()
@@ -60,7 +59,7 @@ class Appliance:
         self._memory_failures = 0
 
     def start(self) -> None:
-        """Make the device and its parts. Raises HomeportError and OSError."""
+        """Make the device and its parts. Raises what stands in the way."""
         device, hardware = self._device, self._hardware
         log.event(log.START, "started:", _CAUSES[hardware.reset_cause()])
         device.start()

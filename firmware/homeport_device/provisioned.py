@@ -16,6 +16,7 @@ from homeport_core.record import CONFIG, SECRETS
 from homeport_device import log
 from homeport_device.board_config import DAMAGED, GOOD, MISSING, SETUP_PORT, BoardConfig
 
+_SIMULATED_SETUP_PORT = const(8080)  # 80 is the system's own
 _SECRET_LEN = const(16)
 _ID_LEN = const(6)  # octets of the chip's number, its last, in the id of a device that has no other
 
@@ -36,7 +37,8 @@ def load_config(settings: dict | None = None) -> BoardConfig:
 def read_config(hardware: object, arguments: list, settings: dict | None = None) -> BoardConfig:
     """`load_config` without a process around it. Raises ConfigError for options and the application's settings."""
     arguments = list(arguments)
-    setup_port = _take_option(arguments, "--setup-port") or str(SETUP_PORT)
+    usual_port = _SIMULATED_SETUP_PORT if hardware.name == "unix" else SETUP_PORT
+    setup_port = _take_option(arguments, "--setup-port") or str(usual_port)
     if not setup_port.isdigit() or not 0 < int(setup_port) <= 0xFFFF:
         raise ConfigError("--setup-port must be 1 to 65535, not " + setup_port)
     store = open_store(hardware)

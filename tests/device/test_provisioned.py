@@ -21,6 +21,7 @@ ROUNDS = 150
 class Hardware:
     """A board of which only flash matters."""
 
+    name = "esp32"
     state_dir = "none"
 
     def __init__(self):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from homeport_core import provisioning, record
 from living_board import HOME, LivingBoard, board, damage, provision, store_of
-from processes import KEY, CommandLine, Ports, basestation
+from processes import KEY, CommandLine, Ports, basestation, free_port, running, wait_for_line
 from scripted_world import LanClient
 from simulated_board import PRESS_S
 
@@ -42,8 +42,8 @@ def world(tmp_path_factory):
         yield world
 
 
-def press(running):
-    button = running.folder / "pins" / "BUTTON"
+def press(made):
+    button = made.folder / "pins" / "BUTTON"
     for level in "10":
         button.write_text(level)
         time.sleep(PRESS_S)
@@ -59,10 +59,10 @@ def at_home(folder, world, **arguments):
     """A provisioned board that has joined its network and is attached."""
     folder.mkdir()
     provision(folder, SECRETS, controller=[world.controller], wifi=[["home", "password1"]])
-    with board(folder, **arguments) as running:
-        running.air(HOME)
-        running.wait_for("attached to")
-        yield running
+    with board(folder, **arguments) as made:
+        made.air(HOME)
+        made.wait_for("attached to")
+        yield made
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -98,58 +98,58 @@ def test_from_the_box_to_a_clients_call(tmp_path, world, runtime):
 
 
 def test_a_page_for_people_on_its_own_network_only_by_its_own_name(tmp_path):
-    with board(tmp_path / "board") as running:
-        running.wait_for("set-up network")
-        assert running.request("GET", "/generate_204", host="connectivitycheck.gstatic.com")[0] == 302
-        assert running.location == f"http://127.0.0.1:{running.setup_port}/"
-        assert running.request("GET", "/favicon.ico")[0] == 404
-        assert running.request("PUT", "/")[0] == 501
-        assert running.request("HEAD", "/") == (200, "")
-        assert running.enter("home", "password1", token="0" * 16) == 403
-        assert running.request("POST", "/", "token=x&ssid=home", host="evil.example")[0] == 403
-        assert running.request("POST", "/", "%")[0] == 400
-        assert networks(running.folder) is None
+    with board(tmp_path / "board") as made:
+        made.wait_for("set-up network")
+        assert made.request("GET", "/generate_204", host="connectivitycheck.gstatic.com")[0] == 302
+        assert made.location == f"http://127.0.0.1:{made.setup_port}/"
+        assert made.request("GET", "/favicon.ico")[0] == 404
+        assert made.request("PUT", "/")[0] == 501
+        assert made.request("HEAD", "/") == (200, "")
+        assert made.enter("home", "password1", token="0" * 16) == 403
+        assert made.request("POST", "/", "token=x&ssid=home", host="evil.example")[0] == 403
+        assert made.request("POST", "/", "%")[0] == 400
+        assert networks(made.folder) is None
 
 
 def test_a_phone_that_asks_for_a_name_is_led_to_the_page(tmp_path):
-    with board(tmp_path / "board") as running, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
-        running.wait_for("set-up network")
+    with board(tmp_path / "board") as made, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        made.wait_for("set-up network")
         phone.settimeout(10)
         question = b"\x00\x07\x01\x00\x00\x01" + bytes(6) + b"\x05phone\x04test\x00\x00\x01\x00\x01"
-        phone.sendto(b"garbage", ("127.0.0.1", running.setup_port))
-        phone.sendto(question, ("127.0.0.1", running.setup_port))
+        phone.sendto(b"garbage", ("127.0.0.1", made.setup_port))
+        phone.sendto(question, ("127.0.0.1", made.setup_port))
         assert phone.recv(512)[-4:] == b"\x7f\x00\x00\x01"
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_silent_browsers_keep_others_out_for_seconds_only(tmp_path, runtime):
-    with board(tmp_path / "board", runtime=runtime) as running, contextlib.ExitStack() as silent:
-        running.wait_for("set-up network")
+    with board(tmp_path / "board", runtime=runtime) as made, contextlib.ExitStack() as silent:
+        made.wait_for("set-up network")
         for _ in range(6):
-            silent.enter_context(socket.create_connection(("127.0.0.1", running.setup_port)))
+            silent.enter_context(socket.create_connection(("127.0.0.1", made.setup_port)))
         with pytest.raises((http.client.HTTPException, OSError)):
-            running.request("GET", "/")
-        running.wait_for_page("Device id")
+            made.request("GET", "/")
+        made.wait_for_page("Device id")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_network_that_is_lost_is_found_again(tmp_path, world, runtime):
-    with at_home(tmp_path / "board", world, runtime=runtime) as running:
-        running.air()
-        seen = running.wait_for("lost the network home")
-        running.wait_for("not attached")
-        running.air(HOME)
-        seen = running.wait_for("joined home", seen)
-        running.wait_for("attached to", seen)
+    with at_home(tmp_path / "board", world, runtime=runtime) as made:
+        made.air()
+        seen = made.wait_for("lost the network home")
+        made.wait_for("not attached")
+        made.air(HOME)
+        seen = made.wait_for("joined home", seen)
+        made.wait_for("attached to", seen)
 
 
 def test_another_address_is_a_new_registration_at_once(tmp_path, world):
-    with at_home(tmp_path / "board", world) as running:
-        seen = len(running.lines)
-        running.air(HOME | {"address": "127.0.0.2"})
-        seen = running.wait_for("new address 127.0.0.2", seen)
-        running.wait_for("attached to", seen)
-        assert not any("lost" in line for line in running.lines)
+    with at_home(tmp_path / "board", world) as made:
+        seen = len(made.lines)
+        made.air(HOME | {"address": "127.0.0.2"})
+        seen = made.wait_for("new address 127.0.0.2", seen)
+        made.wait_for("attached to", seen)
+        assert not any("lost" in line for line in made.lines)
 
 
 def test_a_second_known_network_takes_over(tmp_path, world):
@@ -157,11 +157,11 @@ def test_a_second_known_network_takes_over(tmp_path, world):
     folder.mkdir()
     known = [["office", "password2"], ["home", "password1"]]
     provision(folder, SECRETS, controller=[world.controller], wifi=known)
-    with board(folder) as running:
-        running.air(HOME)
-        running.wait_for("no network office")
-        running.wait_for("joined home")
-        running.wait_for("attached to")
+    with board(folder) as made:
+        made.air(HOME)
+        made.wait_for("no network office")
+        made.wait_for("joined home")
+        made.wait_for("attached to")
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -205,22 +205,22 @@ def networks_of_running(process, seen):
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_a_damaged_configuration_is_the_page_with_id_and_users_kept(tmp_path, world, runtime):
     folder = tmp_path / "board"
-    with at_home(folder, world, runtime=runtime) as running:
-        press(running)
-        world.answer("pair", f"demo@127.0.0.1:{running.local_port}")
+    with at_home(folder, world, runtime=runtime) as made:
+        press(made)
+        world.answer("pair", f"demo@127.0.0.1:{made.local_port}")
     users = store_of(folder).read(record.USERS)
     for slot in record.SLOTS:
         damage(folder, record.slot_offset(record.CONFIG, slot) + record.PAGE_LEN, 20)
-    with board(folder, runtime=runtime) as running:
-        running.air(HOME)
-        running.wait_for("config cannot be used")
-        running.wait_for("set-up network")
-        page = running.page()
+    with board(folder, runtime=runtime) as made:
+        made.air(HOME)
+        made.wait_for("config cannot be used")
+        made.wait_for("set-up network")
+        page = made.page()
         assert "Device id: demo" in page
         assert "configuration was damaged" in page
-        running.enter("home", "password1")
-        running.wait_for_page("has joined home")
-        running.wait_for("set-up network closed")
+        made.enter("home", "password1")
+        made.wait_for_page("has joined home")
+        made.wait_for("set-up network closed")
     assert store_of(folder).read(record.USERS) == users
     assert networks(folder) == [["home", "password1"]]
 
@@ -232,26 +232,42 @@ def test_a_damaged_identity_is_said_and_kept(tmp_path):
     for slot in record.SLOTS:
         damage(folder, record.slot_offset(record.SECRETS, slot) + record.PAGE_LEN, 8)
     before = (folder / "flash.img").read_bytes()
-    with board(folder) as running:
-        running.air(HOME)
-        running.wait_for("secrets cannot be used")
-        running.wait_for("remote=off")
-        running.wait_for("joined home")
+    with board(folder) as made:
+        made.air(HOME)
+        made.wait_for("secrets cannot be used")
+        made.wait_for("remote=off")
+        made.wait_for("joined home")
     assert (folder / "flash.img").read_bytes() == before
+
+
+def test_ten_seconds_on_the_button_lead_back_to_the_set_up_page(tmp_path):
+    folder = tmp_path / "board"
+    folder.mkdir()
+    provision(folder, SECRETS, wifi=[["home", "password1"]])
+    where = ["--local-port", free_port(), "--", "--setup-port", free_port()]
+    with running("sim", "light", "--board", folder, *where, until="joined home") as process:
+        (folder / "pins" / "BUTTON").write_text("1")
+        wait_for_line(process, "factory reset: starting anew")
+        (folder / "pins" / "BUTTON").write_text("0")
+        said = wait_for_line(process, "set-up network")
+        assert "started: software" in said
+        assert "id=demo" in said
+    assert process.returncode == 0
+    assert networks(folder) == []
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_what_hangs_is_reset_and_says_so(tmp_path, runtime):
     folder = tmp_path / "board"
-    with board(folder, app=HANGING, runtime=runtime) as running:
-        running.wait_for("ready")
+    with board(folder, app=HANGING, runtime=runtime) as made:
+        made.wait_for("ready")
         (folder / "hang").write_text("")
-        assert running.process.wait(20) != 0
+        assert made.process.wait(20) != 0
         (folder / "hang").unlink()
-        seen = len(running.lines)
-        running.start()
-        running.wait_for("started: watchdog", seen)
-        running.wait_for("ready", seen)
+        seen = len(made.lines)
+        made.start()
+        made.wait_for("started: watchdog", seen)
+        made.wait_for("ready", seen)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
@@ -259,13 +275,13 @@ def test_a_device_answers_whatever_its_handlers_raise(tmp_path, runtime):
     folder = tmp_path / "board"
     folder.mkdir()
     provision(folder, wifi=[["home", "password1"]])
-    with board(folder, app=HANGING, runtime=runtime) as running:
-        running.air(HOME)
-        running.wait_for("joined home")
-        client = LanClient(running.local_port, bytes(range(16)))
+    with board(folder, app=HANGING, runtime=runtime) as made:
+        made.air(HOME)
+        made.wait_for("joined home")
+        client = LanClient(made.local_port, bytes(range(16)))
         for kind in range(8):
             assert client.call(1, bytes((kind,))) == (False, b"\x00\x00\x00\x0a")
             assert client.call(1, b"\xff") == (True, b"\xff")
         client.close()
-        seen = running.wait_for("task failed: MemoryError")
-        running.wait_for("task failed: MemoryError", seen)
+        seen = made.wait_for("task failed: MemoryError")
+        made.wait_for("task failed: MemoryError", seen)

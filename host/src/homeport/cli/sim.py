@@ -15,6 +15,7 @@ from homeport.cli import firmware
 from homeport.cli.context import LABEL_VARIABLE
 from homeport.cli.firmware import Runtime
 from homeport.cli.output import emit
+from homeport.cli.sim_board import run_board
 from homeport.client.queries.interface import Interface
 from homeport.errors import ConfigError
 from homeport.files import make_private_directory
@@ -30,20 +31,28 @@ RuntimeOption = Annotated[
 
 def sim(
     app: App,
-    device_id: Annotated[str, typer.Option("--id", metavar="ID", help="The device's id.")],
+    device_id: Annotated[str | None, typer.Option("--id", metavar="ID", help="The device's id.")] = None,
     key: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="HEX", envvar=firmware.KEY_VARIABLE, help="Its key: 32 hex digits, as 'homeport device add' prints."
         ),
-    ],
+    ] = None,
+    board: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Simulate a board whose flash, pins and networks are in DIR; its records say who it is, so the other "
+            "options but --local-port and --runtime do not apply. It starts again when it resets.",
+        ),
+    ] = None,
     controller: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="The basestation's controller; default: what DNS says for the id."),
     ] = None,
     local_port: Annotated[
-        int, typer.Option(metavar="N", min=1, max=65535, help="UDP port on the local network.")
-    ] = PORT_LOCAL,
+        int | None, typer.Option(metavar="N", min=1, max=65535, help="UDP port on the local network; default 5570.")
+    ] = None,
     state: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where the device keeps its state; default var/devices/ID.")
     ] = None,
@@ -57,8 +66,15 @@ def sim(
     ] = None,
 ) -> None:
     """Run an example device, until it is interrupted."""
+    if board is not None:
+        chosen = _chosen(runtime)
+        where = ["--board", str(board), *(["--local-port", str(local_port)] if local_port else [])]
+        command = firmware.command(app, chosen, [*where, *(options or [])])
+        raise typer.Exit(run_board(command, os.environ | firmware.runtime_environment(chosen)))
+    if device_id is None or key is None:
+        raise ConfigError("a simulated device needs --id and --key; a simulated board needs --board")
     directory = (state or Path("var") / "devices" / device_id).absolute()
-    device = firmware.Device(device_id, key, directory, controller, local_port, label_secret or None)
+    device = firmware.Device(device_id, key, directory, controller, local_port or PORT_LOCAL, label_secret or None)
     chosen = _chosen(runtime)
     command = firmware.command(app, chosen, [*device.arguments(), *(options or [])])
     make_private_directory(directory)
