@@ -6,10 +6,12 @@ written to flash, and a restart begins anew: its cause is the first event.
 
 from homeport_core import ticks
 from homeport_core.compat import const
+from homeport_core.errors import ConfigError
 
 from homeport_device.log import FAULT, printable
 
 TEXT_MAX = const(50)
+EVENTS_MAX = const(1000)
 # A slot: seconds (4), kind, length of the text, text.
 _KIND_OFF = const(4)
 _LEN_OFF = const(5)
@@ -22,10 +24,12 @@ _COUNT_MAX = const(0xFFFF)
 class EventRing:
     """Room for `size` events. `added` counts all since the start, `faults` those of kind FAULT.
 
-    Time runs from the first `step` on; what happens before has time 0.
+    Time runs from the first `step` on; what happens before has time 0. Raises ConfigError.
     """
 
     def __init__(self, size: int) -> None:
+        if not 1 <= size <= EVENTS_MAX:
+            raise ConfigError("the number of events kept must be between 1 and 1000, or 0 for none", size)
         self.size = size
         self.added = 0
         self.faults = 0

@@ -3,6 +3,7 @@
 import unittest
 
 from homeport_core import ticks
+from homeport_core.errors import ConfigError
 from homeport_device import log
 from homeport_device.event_ring import TEXT_MAX, EventRing
 
@@ -34,6 +35,11 @@ class RingTest(unittest.TestCase):
             self.ring.add(log.NETWORK, str(number))
         self.assertEqual((self.ring.oldest, self.ring.added), (6, 10))
         self.assertEqual(texts(self.ring), [b"6", b"7", b"8", b"9"])
+
+    def test_a_size_that_makes_no_sense_is_refused(self):
+        for size in (-1, 0, 1001):
+            with self.subTest(size=size):
+                self.assertRaises(ConfigError, EventRing, size)
 
     def test_an_event_has_time_kind_and_text(self):
         for start_ms in STARTS:

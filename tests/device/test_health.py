@@ -9,6 +9,7 @@ from homeport_core.spec import AER_INV_QUERY_ID, AER_NO_ACCESS, AER_READY, AER_S
 from homeport_device import log
 from homeport_device.device import Device
 from homeport_device.device_config import DeviceConfig
+from homeport_device.driver import Driver
 from homeport_device.health import QUERY_ID
 from homeport_device.time_hint import EARLIEST_S
 
@@ -151,6 +152,28 @@ class FaultTest(HealthCase):
         page = self.ask()[1]
         self.assertEqual(page["faults"], 1)
         self.assertTrue(self.texts(page)[0].startswith(b"task failed: OSError"))
+
+    def test_a_failure_of_the_stack_is_counted_and_told(self):
+        class Stack:
+            deadline_ms = None
+
+            def timeout(self, now_ms):
+                raise IndexError("a bug")
+
+        class Port:
+            def now_ms(self):
+                return 0
+
+            def arm(self, delay_ms):
+                pass
+
+        self.make()
+        driver = Driver(Stack(), Port(), None)
+        driver.timeout()
+        driver.timeout()
+        page = self.ask()[1]
+        self.assertEqual((driver.failures, page["faults"]), (2, 2))
+        self.assertEqual(self.texts(page), [b"failed: IndexError a bug"])
 
     def test_what_a_peer_made_an_exception_say_cannot_control_a_terminal(self):
         device = self.make()

@@ -23,8 +23,8 @@ QUIET_S = 2.5
 
 
 @contextlib.contextmanager
-def device(runtime: str, state: Path, basestation: Basestation) -> Iterator[DeviceProcess]:
-    options = ["--id", "dev1", "--key", KEY.hex(), "--local-port", "0", "--state", str(state)]
+def device(runtime: str, state: Path, basestation: Basestation, *more: str) -> Iterator[DeviceProcess]:
+    options = ["--id", "dev1", "--key", KEY.hex(), "--local-port", "0", "--state", str(state), *more]
     process = subprocess.Popen(
         [*command(runtime, "light"), *options, "--controller", f"127.0.0.1:{basestation.address[1]}"],
         env=environment(),
@@ -55,6 +55,19 @@ def test_switched_off_it_answers_that_request_and_then_nothing(runtime: str, tmp
             client.call(2, b"\x01")
         with pytest.raises(TimeoutError):
             basestation.socket.recv(2000)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_setting_is_as_good_as_the_permission(runtime: str, tmp_path: Path) -> None:
+    basestation = Basestation("dev1", KEY)
+    basestation.socket.settimeout(QUIET_S)
+    with (
+        contextlib.closing(basestation),
+        device(runtime, tmp_path, basestation, "--master-switch", "off") as running,
+        pytest.raises(TimeoutError),
+    ):
+        assert any("remote=off" in line for line in running.lines)
+        basestation.socket.recv(2000)
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
