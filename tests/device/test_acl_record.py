@@ -137,6 +137,7 @@ class Load(unittest.TestCase):
 class Save(unittest.TestCase):
     def test_a_full_list_with_tokens_is_stored(self):
         board = Board()
+        board.flash.operations = None
         acl, _ = board.start(tokens=True)
         for number in range(32):
             acl.add(bytes((number + 1,)) * 16, b"n" * 63)

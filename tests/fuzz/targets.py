@@ -13,6 +13,7 @@ from pathlib import Path
 import client_targets
 import key_targets
 import query_file as query_file_vectors
+import record_targets
 import setup_targets
 import stream_targets
 import vector_files
@@ -198,6 +199,7 @@ TARGETS: dict[str, Target] = {
     "settings_file": settings_file,
     **client_targets.TARGETS,
     **key_targets.TARGETS,
+    **record_targets.TARGETS,
     **setup_targets.TARGETS,
     **stream_targets.TARGETS,
 }

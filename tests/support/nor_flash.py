@@ -19,7 +19,7 @@ class PowerCut(Exception):
 
 
 class NorFlash:
-    """`operations` lists what was done: (ERASE, offset, length) or (PROGRAM, offset, octets).
+    """`operations` lists what was done: (ERASE, offset, length) or (PROGRAM, offset, octets); None keeps no list.
 
     `weak` has the weak bits by offset, and `flicker(8)` says which of them read wrong. `fuse` counts operations down to
     a power cut; negative is never. `stuck` has the bits, by offset, that are (always 0, always 1); `bad_blocks` are
@@ -99,7 +99,8 @@ class NorFlash:
         if self.fuse == 0:
             raise PowerCut()
         self.fuse -= 1
-        self.operations.append(operation)
+        if self.operations is not None:
+            self.operations.append(operation)
         self.apply(operation)
 
     def _tear(self, kind, at, wanted):
