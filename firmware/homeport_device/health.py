@@ -46,6 +46,7 @@ class Health:
         self._device = device
         self.ring = EventRing(device.config.event_ring)
         self._hint = TimeHint()
+        self._weak = []  # records of which that has been told
         log.keep_events(self.ring)
         device.query(QUERY_ID, "get_device_events.json", params=(("start", UINT32),), result=_RESULT, allow=OWNER)(
             self._answer
@@ -74,7 +75,16 @@ class Health:
         stack.clock = self
         while True:
             self.ring.step(stack.port.now_ms())
+            self._look_at_flash()
             await asyncio.sleep(_STEP_S)
+
+    def _look_at_flash(self) -> None:
+        """Tell of each record that has lost one of its two slots: the next fault there may be one too many."""
+        store = self._device.config.store
+        for kind in store.weak if store else ():
+            if kind not in self._weak:
+                self._weak.append(kind)
+                log.event(log.STORAGE, "half of the flash for", kind, "is worn out")
 
     def _answer(self, request: object, start: int) -> tuple:
         ring, config = self.ring, self._device.config

@@ -6,7 +6,9 @@ which takes no memory while nothing happens.
 import time
 
 from homeport_core.compat import const
+from homeport_core.record import CONFIG, SECRETS
 
+from homeport_device import log
 from homeport_device.attach import ATTACHED
 from homeport_device.board_config import DAMAGED
 from homeport_device.person import Person
@@ -28,6 +30,9 @@ class Panel:
         inputs = {name: _reader(hardware.input(name)) for name in ("BUTTON", "SWITCH") if hardware.has(name)}
         self._person = Person(now_ms, device.acl, inputs, factory_reset, device.config.pairing_button)
         device.stack.set_remote(self._person.remote_on)
+        for kind, found in ((SECRETS, device.config.secrets_found), (CONFIG, device.config.config_found)):
+            if found == DAMAGED:
+                log.event(log.STORAGE, kind, "cannot be used: provision it again")
 
     def step(self, now_ms: int) -> None:
         """Look at the pins, act, move the light; start anew when a factory reset is done."""

@@ -2,6 +2,7 @@
 
 import unittest
 
+from homeport_core.errors import StorageError
 from homeport_core.packet import Packet, encode
 from homeport_core.payloads import build_time
 from homeport_core.rpc import Reader, Writer, decode_fields
@@ -186,8 +187,6 @@ class FaultTest(HealthCase):
         self.assertEqual(self.texts(self.ask()[1]), [b"query broken.json failed: ValueError ?[2J"])
 
     def test_a_list_of_users_that_cannot_be_stored_is_told(self):
-        from homeport_core.errors import StorageError
-
         class Full:
             def save(self, acl):
                 raise StorageError("flash is full")
@@ -196,6 +195,36 @@ class FaultTest(HealthCase):
         device.acl._store = Full()
         self.assertRaises(StorageError, device.acl.set_name, 0, b"other")
         self.assertEqual(self.ask()[1]["events"][-1][1:], [log.STORAGE, b"flash is full"])
+
+
+class FlashTest(HealthCase):
+    def test_a_record_that_lost_half_of_its_flash_is_told_once(self):
+        class Store:
+            weak = []
+
+            def writes(self, kind):
+                return 41
+
+        device = self.make()
+        device.config.store = Store()
+        device.health._look_at_flash()
+        self.assertEqual(self.ask()[1]["events"], [])
+        Store.weak = ["users"]
+        device.health._look_at_flash()
+        device.health._look_at_flash()
+        page = self.ask()[1]
+        self.assertEqual(self.texts(page), [b"half of the flash for users is worn out"])
+        self.assertEqual(page["users_written"], 41)
+
+    def test_flash_that_cannot_be_read_does_not_keep_the_events_back(self):
+        class Store:
+            weak = ()
+
+            def writes(self, kind):
+                raise StorageError("the record users could not be read")
+
+        self.make().config.store = Store()
+        self.assertEqual(self.ask()[1]["users_written"], 0)
 
 
 class TimeTest(HealthCase):

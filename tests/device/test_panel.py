@@ -89,6 +89,25 @@ class StateTest(PanelCase):
                 self.assertEqual(self.shows(), FAULT)
 
 
+class DamageTest(PanelCase):
+    def test_damaged_records_are_told_by_name(self):
+        told = []
+
+        class Ring:
+            def add(self, kind, text):
+                told.append((kind, text))
+
+        class DamagedConfig(PanelDevice().config.__class__):
+            secrets_found = DAMAGED
+
+        log.keep_events(Ring())
+        self.addCleanup(log.keep_events, None)
+        device = PanelDevice()
+        device.config = DamagedConfig()
+        Panel(0, device, PanelHardware(()), None)
+        self.assertEqual(told, [(log.STORAGE, "secrets cannot be used: provision it again")])
+
+
 class LampTest(PanelCase):
     def test_one_plain_light(self):
         self.make(("LED",))
