@@ -107,7 +107,7 @@ class Attach:
         self._nonce = b""
         self._challenge = None  # key context A, while the GSP is awaited
         self.invites = 0  # sent in this state; when attached, polls since the last alive request
-        self._dns_failures = 0
+        self.name_failures = 0  # in a row
         self._heard = False  # an alive request came since attaching
         self._may_report = False  # one failure report for each invite
         self._tcp = None  # `tcp_attach.TcpAttach`, from when UDP was not enough
@@ -140,7 +140,7 @@ class Attach:
         if self.state != IDLE:
             self.renew(now_ms)
         self._challenge = None
-        self._dns_failures = 0
+        self.name_failures = 0
         self.deadline_ms = now_ms
         if self._tcp is not None:
             self._tcp.close()
@@ -163,11 +163,11 @@ class Attach:
         if self.state != WAIT_DNS:
             return
         if not addresses:
-            wait_ms = _RETRY_MS << min(self._dns_failures, _DOUBLINGS_MAX)
-            self._dns_failures += 2
+            wait_ms = _RETRY_MS << min(self.name_failures, _DOUBLINGS_MAX)
+            self.name_failures += 2
             self._fail(now_ms, wait_ms)
             return
-        self._dns_failures = 0
+        self.name_failures = 0
         port = self._stack.config.controller_port.to_bytes(2, "big")
         self._controllers = [
             address if len(address) == ENDPOINT_LEN else address + port for address in addresses[:_CONTROLLERS_MAX]

@@ -14,7 +14,7 @@ from homeport_core.crypto import ct_equal
 from homeport_core.errors import ConfigError, MalformedError, StorageError
 
 from homeport_device import log, setup_dns
-from homeport_device.board_config import DAMAGED, MISSING, SETUP_PORT
+from homeport_device.board_config import DAMAGED, GOOD, MISSING, SETUP_PORT
 from homeport_device.device_config import parse_address
 from homeport_device.setup import CLOSE, JOIN, LEAVE, OPEN, OPEN_MS, STORE, Setup
 from homeport_device.setup_http import (
@@ -40,6 +40,7 @@ _RADIO_APART_MS = const(200)
 # A scan stands still for two to three seconds.
 _SCANS_APART_MS = const(10000)
 _TOKEN_LEN = const(8)
+_PASSWORD_LEN = const(16)
 
 _NOTES = {
     ("config", DAMAGED): "The configuration was damaged. Identity and users are kept; the other settings are lost.",
@@ -69,7 +70,8 @@ class SetupServer:
         config = self._device.config
         name = "Homeport-" + config.hardware.unique_id()[-2:].hex().upper()
         self._wifi.start(config.device_id.split(".")[0])
-        self._address = self._wifi.open_access_point(name, None)
+        password = self._password()
+        self._address = self._wifi.open_access_point(name, password)
         self._scan(self._now_ms())
         host = _dotted(self._address)
         try:
@@ -78,7 +80,8 @@ class SetupServer:
         except OSError:
             self._close()
             raise
-        log.event(log.NETWORK, "set-up network %s for %d min: http://%s/" % (name, OPEN_MS // 60000, self._host()))
+        kind = "set-up network" if password else "open set-up network"
+        log.event(log.NETWORK, kind, name, "for %d min: http://%s/" % (OPEN_MS // 60000, self._host()))
 
     def step(self, now_ms: int) -> None:
         """Answer names, look at the radio, do what is due. Raises OSError of the radio."""
@@ -173,6 +176,14 @@ class SetupServer:
     def _host(self) -> str:
         port = self._device.config.setup_port
         return _dotted(self._address) + ("" if port == SETUP_PORT else ":%d" % port)
+
+    def _password(self) -> str | None:
+        """The first digits of the label's secret, as they are printed there; the rest stays secret even from who
+        should find these by trying. None, an open network, where there is no label, or nobody knows what it says."""
+        config = self._device.config
+        if not config.label_secret or config.secrets_found != GOOD:
+            return None
+        return config.label_secret.hex()[:_PASSWORD_LEN]
 
     def _is_neighbour(self, peer: object) -> bool:
         """Whether a peer is in the access point's network, as the platform names peers."""

@@ -30,6 +30,7 @@ class Station:
         self._is_on = False
         self._look_ms = now_ms
         self._told = None  # the address that the stack knows of
+        self._name_fails = False  # the basestation's name is not found
         self._machine = network.Network(device.stack.rng)
         self._stack.output.down = True
 
@@ -49,6 +50,7 @@ class Station:
         if machine.state == network.OFF:
             return
         address = self._wifi.address()
+        self._follow_names()
         machine.served(now_ms, self._stack.state == ATTACHED, self._misses_basestation())
         order = machine.step(now_ms, self._wifi.status(), address[0] if address else None)
         self._tell()
@@ -56,6 +58,12 @@ class Station:
             self._wifi.join(*machine.current)
         elif order == network.LEAVE:
             self._wifi.leave()
+
+    def _follow_names(self) -> None:
+        fails = self._stack.attach.name_failures > 0
+        if fails and not self._name_fails:
+            log.event(log.BASESTATION, "its name is not found")
+        self._name_fails = fails
 
     def _misses_basestation(self) -> bool:
         """Whether remote access is on and nobody uses the device from the local network meanwhile."""

@@ -256,6 +256,22 @@ class StationTest(unittest.TestCase):
             self.wifi.joined = "home"
             self.assertEqual(self.step(station), [CONTROLLER])
 
+    def test_a_name_that_is_not_found_is_an_event_and_asked_for_later_and_later(self):
+        ring = Ring()
+        log.keep_events(ring)
+        self.addCleanup(log.keep_events, None)
+        for start_ms in STARTS:
+            ring.texts.clear()
+            self.bench = Bench(start_ms, controller_host="hub.example")
+            station = Station(start_ms, Wifi(), Device(self.bench))
+            station.configure(start_ms, (("home", "password1"),))
+            self.bench.start()
+            for _ in range(600):
+                self.step(station)
+                self.bench.stack.resolved(self.bench.now_ms, None)
+            self.assertEqual(ring.texts, ["joined home", "its name is not found"])
+            self.assertTrue(4 <= len(self.bench.port.lookups) <= 8, self.bench.port.lookups)
+
     def test_the_radio_is_looked_at_five_times_a_second(self):
         for station in self.stations():
             for _ in range(100):

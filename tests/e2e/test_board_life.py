@@ -111,6 +111,22 @@ def test_a_page_for_people_on_its_own_network_only_by_its_own_name(tmp_path):
         assert networks(made.folder) is None
 
 
+def test_the_set_up_network_of_a_device_with_a_label_has_a_password_from_it(tmp_path):
+    folder = tmp_path / "board"
+    folder.mkdir()
+    provision(folder, SECRETS | {"label_secret": "00112233445566778899aabbccddeeff"})
+    with board(folder) as made:
+        made.wait_for("homeport: set-up network")
+        assert (folder / "access_point").read_text().split()[1:] == ["0011223344556677"]
+    assert not any("0011" in line for line in made.lines)
+
+
+def test_without_a_label_it_is_open_and_says_so(tmp_path):
+    with board(tmp_path / "board") as made:
+        made.wait_for("homeport: open set-up network")
+        assert len((made.folder / "access_point").read_text().split()) == 1
+
+
 def test_a_phone_that_asks_for_a_name_is_led_to_the_page(tmp_path):
     with board(tmp_path / "board") as made, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
         made.wait_for("set-up network")
