@@ -2,13 +2,18 @@
 
 import contextlib
 import itertools
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from homeport.client.queries.interface import Interface
-from processes import KEY, CommandLine, Ports, device, homeport, only_error_line
+from processes import KEY, CommandLine, Ports, device, homeport, only_error_line, wait_for_line
 from simulated_board import SimulatedBoard
 
+MAKE_FIRMWARE = Path(__file__).resolve().parents[2] / "tools/make_firmware.py"
 RELAY = 3
 RUNTIMES = ["micropython", "cpython"]
 # The published query file, as old pages bring it (application 2.8).
@@ -125,3 +130,27 @@ def test_the_relay_and_the_lamp_are_switched_at_the_boards_pins(tmp_path, runtim
         world.ask("light_write", f"light_id={RELAY}", "light_on=0")
         assert board.pin("RELAY") == "0"
         assert world.ask_new()["green"] == 40
+
+
+def test_the_station_as_boards_get_it_does_the_same(tmp_path):
+    """Compiled with everything that it needs, in a folder where there is nothing else."""
+    ports = Ports()
+    board = SimulatedBoard(tmp_path / "board", key=KEY)
+    subprocess.run([sys.executable, MAKE_FIRMWARE, "unix", "--out", tmp_path / "made"], check=True, capture_output=True)
+    micropython = Path(sys.executable).with_name("micropython")
+    with subprocess.Popen(
+        [micropython, "-X", "heapsize=300k", "main.py", "--board", board.folder, "--local-port", str(ports.local)],
+        cwd=tmp_path / "made/files",
+        env={**os.environ, "MICROPYPATH": "lib:.frozen"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        try:
+            wait_for_line(process, "joined")
+            board.press()
+            world = World(tmp_path, ports)
+            world.ask("light_write", f"light_id={RELAY}", "light_on=1")
+            assert board.pin("RELAY") == "1"
+            assert 11_800 <= world.ask_new()["voltage_mv"] <= 13_400
+        finally:
+            process.kill()
