@@ -12,6 +12,7 @@ from pathlib import Path
 
 import client_targets
 import key_targets
+import provisioning_targets
 import query_file as query_file_vectors
 import record_targets
 import setup_targets
@@ -199,6 +200,7 @@ TARGETS: dict[str, Target] = {
     "settings_file": settings_file,
     **client_targets.TARGETS,
     **key_targets.TARGETS,
+    **provisioning_targets.TARGETS,
     **record_targets.TARGETS,
     **setup_targets.TARGETS,
     **stream_targets.TARGETS,
