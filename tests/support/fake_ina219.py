@@ -76,15 +76,18 @@ class FakeINA219:
         return (self._value() & 0xFFFF).to_bytes(2, "big")
 
     def _value(self):
+        if self._pointer == BUS:
+            self._waits = max(0, self._waits - 1)
+        is_ready = self._waits == 0 and not self.never_converts
         range_uv = 40000 << (self.config >> 11 & 3)
         shunt = max(-range_uv, min(self.drop_uv, range_uv)) // 10
         full_scale_mv = 32000 if self.config & 0x2000 else 16000
         voltage = min(self.voltage_mv, full_scale_mv) // 4
+        if not is_ready:
+            shunt = voltage = 0
         current = int(shunt * self.calibration / 4096)
         power = abs(current) * voltage // 5000
         if self._pointer == BUS:
-            self._waits = max(0, self._waits - 1)
-            is_ready = self._waits == 0 and not self.never_converts
             overflows = not -0x8000 <= current <= 0x7FFF or power > 0xFFFF
             return voltage << 3 | (CONVERTED if is_ready else 0) | (OVERFLOW if overflows else 0)
         if self._pointer == POWER:

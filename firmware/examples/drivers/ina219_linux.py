@@ -1,7 +1,7 @@
 """The INA219 on Blinka's bus, by Adafruit's driver, with the face of `drivers.ina219`."""
 
 import adafruit_ina219
-from drivers.ina219 import SHUNT_UOHM, reading
+from drivers.ina219 import READY_TRIES, SHUNT_UOHM, reading
 
 # Adafruit's driver begins with the widest range; the drop comes in steps of 10 µV, the voltage in steps of 4 mV.
 _WIDEST_UV = 320_000
@@ -21,5 +21,8 @@ class INA219:
 
     def read(self) -> tuple:
         """As `drivers.ina219.INA219.read`."""
-        voltage_mv = self._sensor.raw_bus_voltage * _VOLTAGE_STEP_MV
-        return reading(voltage_mv, self._sensor.raw_shunt_voltage * _DROP_STEP_UV, self._shunt_uohm, _WIDEST_UV)
+        sensor = self._sensor
+        if not any(sensor.conversion_ready for _ in range(READY_TRIES)):
+            raise OSError("the sensor does not measure")
+        voltage_mv = sensor.raw_bus_voltage * _VOLTAGE_STEP_MV
+        return reading(voltage_mv, sensor.raw_shunt_voltage * _DROP_STEP_UV, self._shunt_uohm, _WIDEST_UV)
