@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from build_firmware import VARIANTS, build
+from homeport.boards import esp32, rp2
 from homeport.boards.board import Board
 from homeport.boards.descriptors import board_names, load_board, pins_file
 from homeport.boards.filesystem import build_filesystem
@@ -27,6 +28,9 @@ OUT = ROOT / "build/firmware"
 FILES = "files"
 LIBRARY = "lib"
 FIRMWARE_MAX = 16 * 1024 * 1024
+# All that may be in the folder of an image.
+OURS = {FILES, MANIFEST, "filesystem.img", "filesystem.uf2", "merged.bin", "merged.uf2", "micropython.bin",
+        "micropython.uf2", "records.bin"}  # fmt: skip
 
 
 def application(name: str) -> Path:
@@ -41,8 +45,9 @@ def application(name: str) -> Path:
 def clear(folder: Path) -> None:
     """An empty folder in place of an older image. Raises ConfigError for a folder with something else in it."""
     if folder.exists():
-        if any(folder.iterdir()) and not (folder / FILES).is_dir():
-            raise ConfigError(f"{folder} is not an image that this has made: not replaced")
+        others = sorted({path.name for path in folder.iterdir()} - OURS)
+        if others:
+            raise ConfigError(f"{folder} has {others[0]} in it, which is not of an image: not replaced")
         shutil.rmtree(folder)
     (folder / FILES / LIBRARY).mkdir(parents=True)
 
@@ -56,13 +61,21 @@ def write_files(folder: Path, board: Board, app: Path, variant: str) -> dict[str
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def read_firmware(board: Board, path: Path) -> bytes:
+    """MicroPython's own file, checked. Raises ConfigError, OSError."""
+    if board.kind is None:
+        raise ConfigError(f"board {board.name} has no firmware file of MicroPython's")
+    if path.stat().st_size > FIRMWARE_MAX:
+        raise ConfigError(f"{path} is larger than any MicroPython")
+    data = path.read_bytes()
+    check = esp32.take_apart if board.platform == "esp32" else rp2.firmware
+    check(board, data, str(path))
+    return data
+
+
 def make(folder: Path, board: Board, app: Path, variant: str, firmware: Path | None) -> Image:
     """Write everything; the manifest last. Raises HomeportError, OSError."""
-    if firmware is not None and firmware.stat().st_size > FIRMWARE_MAX:
-        raise ConfigError(f"{firmware} is larger than any MicroPython")
-    given = {} if firmware is None else {MICROPYTHON: firmware.read_bytes()}
-    if given and board.kind is None:
-        raise ConfigError(f"board {board.name} has no firmware file of MicroPython's")
+    given = {} if firmware is None else {MICROPYTHON: read_firmware(board, firmware)}
     clear(folder)
     files = write_files(folder / FILES, board, app, variant)
     image = Image(board, app.stem, variant, {FILESYSTEM: build_filesystem(board, files), **given})

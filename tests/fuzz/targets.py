@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import board_targets
 import client_targets
 import key_targets
 import provisioning_targets
@@ -182,7 +183,7 @@ def seeds() -> list[bytes]:
         bytes.fromhex(entry["hex"]) for entry in vector_files.load("vectors-acl.json")["acl_files"] if "hex" in entry
     ]
     found += [b'{"version": 1, "basestation": "a:1", "pin": null}', b'public = "a"\ngate = "0.0.0.0:1"\n']
-    return found + setup_targets.SEEDS + query_file_vectors.VECTOR_FILES
+    return found + board_targets.SEEDS + setup_targets.SEEDS + query_file_vectors.VECTOR_FILES
 
 
 TARGETS: dict[str, Target] = {
@@ -198,6 +199,7 @@ TARGETS: dict[str, Target] = {
     "device": device,
     "users": users,
     "settings_file": settings_file,
+    **board_targets.TARGETS,
     **client_targets.TARGETS,
     **key_targets.TARGETS,
     **provisioning_targets.TARGETS,

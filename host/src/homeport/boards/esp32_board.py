@@ -55,7 +55,8 @@ class Esp32Board:
                 self._esptool.reset_chip(self._chip, "hard-reset")
         except self._errors as error:
             if kind is None:
-                raise self._lost(error) from None
+                reason = f"the board on {self._port} does not start anew: {_reason(error)}"
+                raise BoardError(reason, next_step="press its EN or RESET button") from None
         finally:
             self._close()
 

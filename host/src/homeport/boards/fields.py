@@ -74,7 +74,7 @@ class Fields:
     def end(self) -> None:
         """There are no others."""
         if self.left:
-            raise ConfigError(f"unknown field '{self._prefix}{min(self.left)[:_SHOWN_MAX]}'")
+            raise ConfigError(f"unknown field {(self._prefix + min(self.left))[:_SHOWN_MAX]!r}")
 
     def wrong(self, name: str, expected: str, value: Any) -> ConfigError:
         """The error of a field that is something else."""

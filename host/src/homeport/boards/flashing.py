@@ -6,7 +6,8 @@ counts as records.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from homeport.boards.filesystem import read_files
 from homeport.boards.image import FILESYSTEM, MICROPYTHON, Image
 from homeport.boards.plan import RECORDS_WORDS, Action, Step, plan_drive, plan_esp32, plan_files
 from homeport.boards.serial_port import choose_port
+from homeport.errors import BoardError
 from homeport.provisioning.raw_repl import RawRepl
 from homeport.provisioning.serial_line import open_line
 
@@ -86,24 +88,18 @@ class Flashing:
         """Copy the files to a board that runs MicroPython. Raises ConfigError when nothing was erased, BoardError."""
         image, wishes = self.image, self.wishes
         files = read_files(image.board, image.parts[FILESYSTEM])
-        port = choose_port(port)
-        line = open_line(port)
-        try:
-            repl = RawRepl(line)
-            repl.enter()
+        with prompt(choose_port(port)) as repl:
             check_machine(repl, image.board.platform, image.board.chip)
-            if self._decide(plan_files(image, wishes.erase_records)):
-                root = folder_of(repl)
-                for step in self.steps:
-                    self._begin(step)
-                    if step.action is Action.WRITE:
-                        copy_files(repl, files, root, self._note)
-                    elif step.action is Action.ERASE:
-                        erase_state(repl, root)
-                self.is_done = True
-            repl.start("import machine\nmachine.reset()")
-        finally:
-            line.close()
+            if not self._decide(plan_files(image, wishes.erase_records)):
+                return
+            root = folder_of(repl)
+            for step in self.steps:
+                self._begin(step)
+                if step.action is Action.WRITE:
+                    copy_files(repl, files, root, self._note)
+                elif step.action is Action.ERASE:
+                    erase_state(repl, root)
+            self.is_done = True
 
     def state(self) -> str:
         """What state the board is in, in words."""
@@ -128,3 +124,19 @@ class Flashing:
         if step.action is not Action.KEEP:
             self._current = step
             self._note(f"{step.what} …")
+
+
+@contextlib.contextmanager
+def prompt(port: str) -> Iterator[RawRepl]:
+    """MicroPython's prompt at a port; afterwards the board starts anew. Raises BoardError."""
+    line = open_line(port)
+    try:
+        repl = RawRepl(line)
+        repl.enter()
+        try:
+            yield repl
+        finally:
+            with contextlib.suppress(BoardError):  # what went wrong before is what is told
+                repl.start("import machine\nmachine.reset()")
+    finally:
+        line.close()

@@ -148,12 +148,12 @@ def plan_drive(image: Image, erase_records: bool | None) -> list[Step]:
 def plan_files(image: Image, erase_records: bool | None) -> list[Step]:
     """All steps for a board that runs MicroPython and gets its files one by one."""
     files = _files(image.board)
-    steps = [
+    action = Action.ERASE if erase_records else Action.KEEP
+    return [
         Step(Action.KEEP, "MicroPython", Area(0, files.at)),
+        Step(action, f"{RECORDS_WORDS}, among the files", files),
         Step(Action.WRITE, FILES_WORDS, files),
     ]
-    action = Action.ERASE if erase_records else Action.KEEP
-    return [*steps, Step(action, f"{RECORDS_WORDS}, among the files", files)]
 
 
 def _files(board: Board) -> Area:
