@@ -14,6 +14,26 @@ from vector_files import load
 
 KEY = bytes(range(16))
 IDENTITY = Identity(KEY, bytes(16))
+# What an application decides, and what has a record or a field of its own.
+APPLICATIONS = {
+    "answers_kept",
+    "application_version",
+    "controller_host",
+    "controller_port",
+    "device_id",
+    "event_max",
+    "events",
+    "master_switch",
+    "name",
+    "reference_psk",
+    "replay_window",
+    "request_max",
+    "request_queue",
+    "response_max",
+    "show_interface",
+    "state_dir",
+    "version_label",
+}
 FINGERPRINT = "00112233445566778899aabbccddeeff"
 
 
@@ -77,6 +97,13 @@ def test_settings_are_those_that_a_device_has():
     for name in (*SWITCHES, *NUMBERS, *TEXTS):
         kind = bool if name in SWITCHES else int if name in NUMBERS else str
         assert type(getattr(DeviceConfig, name)) is kind, name
+
+
+def test_every_setting_is_its_owners_or_the_applications():
+    plain = {
+        name for name in dir(DeviceConfig) if name[0] != "_" and type(getattr(DeviceConfig, name)) in (bool, int, str)
+    }
+    assert plain - {*SWITCHES, *NUMBERS, *TEXTS} == APPLICATIONS
 
 
 def test_defaults_of_a_device_lie_within_the_bounds():
