@@ -34,9 +34,10 @@ ConfigError. `folder` makes a simulated board that keeps its flash, pins and air
     region.erase(block)                      sets all bits of the block, counted from 0
         All raise OSError when the flash fails, ValueError outside of the region.
 
-    wifi.start(hostname)                     radio on, station mode; may be called again
-    wifi.scan() -> [(ssid, rssi, secured)]   octets, dBm, whether there is a password; strongest first. Stands
-                                             still for two to three seconds; raises OSError
+    wifi.start(hostname)                     radio on, station mode; may be called again. What is too long for a
+                                             host name in DHCP is cut
+    wifi.scan() -> [(ssid, rssi, secured)]   octets, dBm, whether there is a password; one entry a name, strongest
+                                             first. Stands still for two to three seconds; raises OSError
     wifi.join(ssid, password)                texts; "" for an open network. Begins, `status` tells how it goes
     wifi.leave()
     wifi.status() -> int                     IDLE, JOINING, JOINED, WRONG_PASSWORD, NO_NETWORK or FAILED
@@ -79,9 +80,15 @@ def Hardware(pins: dict | None = None, folder: str = "") -> object:  # noqa: N80
 
 
 def pins_here() -> dict:
-    """The table of pins.py, where modules are found: beside the application, on boards in flash. Empty without one."""
+    """The table of pins.py, where modules are found: beside the application, on boards in flash. Empty without one.
+
+    Raises ConfigError for a pins.py without a table.
+    """
     try:
         import pins
     except ImportError:
         return {}
-    return pins.PINS
+    table = getattr(pins, "PINS", None)
+    if not isinstance(table, dict):
+        raise ConfigError("pins.py must have a table PINS")
+    return table

@@ -6,13 +6,14 @@ from homeport_core.compat import const
 from homeport_core.errors import ConfigError
 
 from homeport_device.device_config import parse_address
-from homeport_device.hardware_common import HardwareBase, SwitchedChannel, check_program
+from homeport_device.hardware_common import HardwareBase, SwitchedChannel, check_program, strongest_first
 
 _PWM_HZ = const(1000)
 _DUTY_MAX = const(65535)
 _DUTY_PER_LEVEL = const(257)
 _I2C_HZ = const(400000)
 _PAGE_LEN = const(256)
+_HOSTNAME_MAX = const(32)
 # Block devices of MicroPython.
 _BLOCK_COUNT = const(4)
 _BLOCK_LEN = const(5)
@@ -129,7 +130,7 @@ class BoardWifi:
         self.asked = False
 
     def start(self, hostname: str) -> None:
-        network.hostname(hostname)
+        network.hostname(hostname[:_HOSTNAME_MAX])
         self.station.active(True)
         self.keep_awake(self.station)
 
@@ -138,7 +139,7 @@ class BoardWifi:
             found = [(entry[0], entry[3], entry[4] != 0) for entry in self.station.scan()]
         except RuntimeError as error:  # the ESP32's driver, for what it has no number for
             raise OSError(str(error))
-        return sorted(found, key=lambda entry: -entry[1])
+        return strongest_first(found)
 
     def join(self, ssid: str, password: str) -> None:
         self.asked = True

@@ -71,6 +71,16 @@ class SwitchedChannel:
         return self._level
 
 
+def strongest_first(found: list) -> list:
+    """What a scan found, one entry a name: where a network has several access points, the strongest. Networks that hide
+    their names are left out."""
+    kept = []
+    for entry in sorted(found, key=lambda entry: -entry[1]):
+        if entry[0].strip(b"\x00") and all(other[0] != entry[0] for other in kept):
+            kept.append(entry)
+    return kept
+
+
 def check_program(region: object, off: int, length: int) -> None:
     """Raises ValueError for octets outside of the region or of one page: a bug of the caller."""
     if not 0 <= off <= region.size - length or off // region.page_len != (off + max(length, 1) - 1) // region.page_len:

@@ -75,11 +75,14 @@ class SetupServer:
         self._scan(self._now_ms())
         host = _dotted(self._address)
         try:
-            self._dns = _dns_socket(host, _DNS_PORT if config.setup_port == SETUP_PORT else config.setup_port)
             self._server = await asyncio.start_server(self._serve, host, config.setup_port)
         except OSError:
             self._close()
             raise
+        try:
+            self._dns = _dns_socket(host, _DNS_PORT if config.setup_port == SETUP_PORT else config.setup_port)
+        except OSError as error:  # an RP2 has no socket left: phones are not led to the page, but it is there
+            log.event(log.NETWORK, "no names on the set-up network:", log.printable(error))
         kind = "set-up network" if password else "open set-up network"
         log.event(log.NETWORK, kind, name, "for %d min: http://%s/" % (OPEN_MS // 60000, self._host()))
 

@@ -5,7 +5,6 @@ DIR/air.json tells which networks are in the air, and may change at any time: a 
     ssid, password    no password: an open network
     rssi              dBm; -50
     address           what the network's DHCP gives the board, 127.0.0.1; null: nothing, joining takes for ever
-    internet          false: the network leads nowhere (`Wifi.passes`)
     join_ms           how long joining takes; 100
 
 Without the file every network that somebody asks for is there. A network that goes away is not joined again by
@@ -17,7 +16,15 @@ import json
 from homeport_core.errors import ConfigError
 
 from homeport_device.device_config import parse_address
-from homeport_device.hardware_common import FAILED, IDLE, JOINED, JOINING, NO_NETWORK, WRONG_PASSWORD
+from homeport_device.hardware_common import (
+    FAILED,
+    IDLE,
+    JOINED,
+    JOINING,
+    NO_NETWORK,
+    WRONG_PASSWORD,
+    strongest_first,
+)
 
 _ANYTHING = {"ssid": None}
 _LOOPBACK = "127.0.0.1"
@@ -45,7 +52,7 @@ class Wifi:
             for entry in self._air()
             if entry["ssid"]
         ]
-        return sorted(found, key=lambda entry: -entry[1])
+        return strongest_first(found)
 
     def join(self, ssid: str, password: str) -> None:
         self._asked = (ssid, password)
@@ -66,10 +73,6 @@ class Wifi:
                 self._lost = FAILED if self._was_joined and status == WRONG_PASSWORD else status
             return status
         return self._lost
-
-    def passes(self) -> bool:
-        """Whether packets of the board get anywhere."""
-        return self.status() == JOINED and self._network().get("internet", True)
 
     def address(self) -> tuple | None:
         if self.status() != JOINED:

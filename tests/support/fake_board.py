@@ -66,6 +66,7 @@ class Chip:
         self.storage_used = 0  # by the file system
         self.air = []
         self.hostname = "mpy"
+        self.access_point_address = "192.168.4.1"
         self.machine = "Raspberry Pi Pico W with RP2040" if platform == "rp2" else "Generic ESP32 module with ESP32"
         self.chip = "esp32"  # or "esp32s3", "esp32c3": which temperature sensor there is
         self.taken = ()  # pins that another program has

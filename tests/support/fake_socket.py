@@ -7,7 +7,8 @@ knows each time it is asked. `fakes/PLATFORM_sockets` put it in place of `socket
 Errors that `errno` names have the numbers of this system, because the compiler puts those into the code here (on a
 board the board's are looked up); the one that `errno` does not know, "is connected", has the platform's.
 
-Not shown: lwIP's little memory. It drops what does not fit: the fifth datagram waiting, on an RP2.
+Not shown: lwIP's little memory. It drops what does not fit: the fifth datagram waiting, on an RP2. Shown on demand, by
+`Rp2Socket.room`: how few datagram sockets the RP2 has.
 """
 
 import io
@@ -90,6 +91,9 @@ class BoardSocket(io.IOBase):
     def write(self, octets):
         return self._do(lambda: self._opened.write(octets))
 
+    def read(self, n):
+        return self._do(lambda: self._opened.read(n))
+
     def readinto(self, buf):
         return self._do(lambda: self._opened.readinto(buf))
 
@@ -133,6 +137,24 @@ class Rp2Socket(BoardSocket):
 
     options = {4: (1, 2), 0x40: (6, 1)}
     polls_by_number = False
+    # How many datagram sockets there may be now: a function. lwIP has five, of which mDNS and DHCP take one each, and
+    # the DHCP server of an access point another.
+    room = None
+    open_now = 0
+
+    def __init__(self, af=2, type=1, proto=0, opened=None):
+        self._counts = type == usocket.SOCK_DGRAM
+        if self._counts:
+            if Rp2Socket.room and Rp2Socket.open_now >= Rp2Socket.room():
+                raise OSError(uerrno.ENOMEM)
+            Rp2Socket.open_now += 1
+        super().__init__(af, type, proto, opened)
+
+    def close(self):
+        if self._counts:
+            self._counts = False
+            Rp2Socket.open_now -= 1
+        super().close()
 
     def connect(self, address):
         if not self._is_stream:

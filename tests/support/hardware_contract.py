@@ -256,6 +256,18 @@ class Radio:
         wifi = self.start(Network("far", "", "192.168.7.20", -88), Network("n\xe4h", "secret99", rssi=-40))
         self.assertEqual(wifi.scan(), [("n\xe4h".encode(), -40, True), (b"far", -88, False)])
 
+    def test_a_scan_tells_each_name_once_and_no_hidden_one(self):
+        wifi = self.start(
+            Network("attic", "secret99", rssi=-70),
+            Network("", "secret99", rssi=-30),
+            Network("attic", "secret99", rssi=-45),
+        )
+        self.assertEqual(wifi.scan(), [(b"attic", -45, True)])
+
+    def test_a_name_too_long_for_dhcp_is_cut(self):
+        wifi = self.start()
+        wifi.start("h" * 63)
+
     def test_it_may_be_started_again(self):
         wifi = self.start(Network("attic"))
         wifi.start("attic-pump")

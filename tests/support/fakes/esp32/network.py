@@ -177,7 +177,8 @@ class _AccessPoint(_Interface):
             raise RuntimeError("Wifi Unknown Error 0x0102")
 
     def ifconfig(self):
-        return "192.168.4.1", "255.255.255.0", "192.168.4.1", "0.0.0.0"
+        address = fake_board.chip.access_point_address
+        return address, "255.255.255.0", address, "0.0.0.0"
 
 
 class _Constructor:

@@ -127,7 +127,8 @@ class _AccessPoint:
         return None
 
     def ifconfig(self):
-        return "192.168.4.1", "255.255.255.0", "192.168.4.1", "8.8.8.8"
+        address = fake_board.chip.access_point_address
+        return address, "255.255.255.0", address, "8.8.8.8"
 
 
 class _Constructor:
