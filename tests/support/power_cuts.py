@@ -5,7 +5,7 @@ import random
 
 from nor_flash import ERASE, NorFlash
 
-MIXTURES = 16  # states per operation in which all of its octets are half done
+MIXTURES = 16
 HEADER_MAX = 32  # a shorter program is a header's: there many cuts are followed by others
 SEED = int(os.getenv("POWER_CUTS_SEED") or 4)
 
@@ -14,17 +14,19 @@ class Campaign:
     """`restart(flash)` starts a device and returns what is in force; `change(flash)` does what is cut.
 
     After some of the cuts the restart is cut as well, or, after a restart, `another` change. `step` is the distance of
-    the cuts in an operation, in octets; `again_step` that of those which are followed by others. `run` checks that the
-    state after a cut is the old or the new one, and stays it; not `steady`: the old one may still give way to the new.
+    the cuts in an operation, in octets; `mixtures` is the number of those that leave all of its octets half done;
+    `again_step` is the distance of those which are followed by others. `run` checks that the state after a cut is the
+    old or the new one, and stays it; not `steady`: the old one may still give way to the new.
     """
 
-    def __init__(self, restart, change, another, base=None, step=1, again_step=97, steady=True):
+    def __init__(self, restart, change, another, base=None, step=1, again_step=97, steady=True, mixtures=MIXTURES):
         self.restart = restart
         self.another = another
         self.base = base
         self.step = step
         self.steady = steady
         self.again_step = again_step
+        self.mixtures = mixtures
         self.cuts = 0
         self.found = set()
         self.old = restart(NorFlash(base))
@@ -44,7 +46,7 @@ class Campaign:
                 flash = copy(before)
                 flash.cut(operation, at)
                 self.check(flash, (number, operation[:2], at), is_header and at % 4 == 0)
-            for _ in range(MIXTURES):
+            for _ in range(self.mixtures):
                 flash = copy(before)
                 flash.cut_everywhere(operation)
                 self.check(flash, (number, operation[:2], "everywhere"), is_header)
@@ -78,7 +80,7 @@ class Campaign:
             flash.apply(operation)
 
     def started_again(self, flash, where, found, allowed=()):
-        self.started(flash, where, (found,) if self.steady else (self.old, self.new, *allowed))
+        self.started(flash, where, (found,) if self.steady else (self.old, self.new) + allowed)
 
     def started(self, flash, where, allowed):
         found = self.restart(flash)
