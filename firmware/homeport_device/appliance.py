@@ -8,6 +8,7 @@ a loop that ended, and whatever starves the watchdog.
 
 import asyncio
 import gc
+import sys
 
 from homeport_core import ticks
 from homeport_core.compat import MICROPYTHON, const
@@ -22,10 +23,12 @@ _REST_MS = const(1000)
 # So many rounds in a row without memory: nothing here will free any.
 _MEMORY_FAILURES = const(250)
 # Until a failed start is tried again.
-_START_AGAIN_S = const(60)
+_START_AGAIN_MS = const(60000)
 # A failed task of the application begins anew after 1 s, 2 s, … 64 s; one that ran for so long counts as mended.
 _TASK_DOUBLINGS = const(6)
 _TASK_MENDED_MS = const(600000)
+# What nobody needs once the device is set up.
+_SETUP_MODULES = ("setup", "setup_dns", "setup_http", "setup_page", "setup_server")
 _CAUSES = ("unknown", "power on", "reset pin", "watchdog", "software", "brownout")
 
 
@@ -36,7 +39,7 @@ def run(device: object) -> None:
         appliance.start()
     except Exception as error:
         log.event(log.FAULT, "cannot start:", type(error).__name__, log.printable(error))
-        asyncio.run(asyncio.sleep(_START_AGAIN_S))
+        asyncio.run(_sleep_ms(_START_AGAIN_MS))
         device.config.hardware.reset()
     try:
         device.serve(appliance.tasks())
@@ -108,7 +111,11 @@ class Appliance:
     def _set_up(self, now_ms: int, server: object) -> None:
         """The set-up network is closed: go on with what came of it."""
         self._parts = [entry for entry in self._parts if entry[0] is not server]
-        self._station.configure(now_ms, self._device.config.networks)
+        self._station.configure(now_ms, self._device.config.networks, True)
+        package = sys.modules["homeport_device"]
+        for name in _SETUP_MODULES:
+            del sys.modules["homeport_device." + name]
+            delattr(package, name)
 
     def _reset_to_factory(self) -> None:
         """Give users and Wi-Fi back to the factory's state. Raises StorageError."""

@@ -23,7 +23,7 @@ from homeport_device import hardware_common as driver
 OFF = const(0)  # no network is known
 JOINING = const(1)  # the driver has been told to join one
 JOINED = const(2)  # it has an address
-LOST = const(3)  # it had one; the driver may find back by itself
+LOST = const(3)  # it had one, and may have it again without our doing
 WAITING = const(4)  # until the next attempt
 
 # Events
@@ -34,9 +34,11 @@ FAILED = const(3)  # not joined: see the facts
 GONE = const(4)  # no longer joined
 DUE = const(5)  # the wait is over
 DEAD = const(6)  # joined, but of no use
+ADOPTED = const(7)  # networks to join, the first of which may be joined already
 
 TRANSITIONS = (
     (OFF, CONFIGURED, WAITING),
+    (OFF, ADOPTED, LOST),
     (OFF, CLEARED, OFF),
     (JOINING, CONFIGURED, WAITING),
     (JOINING, CLEARED, OFF),
@@ -106,13 +108,14 @@ class Network:
         """Whether packets can leave."""
         return self.state == JOINED
 
-    def configure(self, now_ms: int, networks: object) -> None:
-        """Join one of these from now on; none at all with an empty list."""
+    def configure(self, now_ms: int, networks: object, is_joined: bool = False) -> None:
+        """Join one of these from now on; none at all with an empty list. The first one of a board that was OFF may be
+        joined already."""
         self.networks = tuple(networks)
         self._at = self._failures = self._dead = 0
         self.address = None
         self._due_ms = now_ms
-        self._enter(CONFIGURED if self.networks else CLEARED)
+        self._enter(CLEARED if not self.networks else ADOPTED if is_joined else CONFIGURED)
 
     def step(self, now_ms: int, status: int, address: bytes | None) -> int | None:
         """Take the driver's facts; returns what it has to do before the next step."""

@@ -34,9 +34,9 @@ class Station:
         self._machine = network.Network(device.stack.rng)
         self._stack.output.down = True
 
-    def configure(self, now_ms: int, networks: object) -> None:
-        """Join one of these networks, (SSID, password) each, from now on."""
-        self._machine.configure(now_ms, networks)
+    def configure(self, now_ms: int, networks: object, is_joined: bool = False) -> None:
+        """Join one of these networks, (SSID, password) each, from now on; the first one may be joined already."""
+        self._machine.configure(now_ms, networks, is_joined)
 
     def step(self, now_ms: int) -> None:
         """Look at the radio, and do what is due. Raises OSError of the radio."""

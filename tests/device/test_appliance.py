@@ -199,6 +199,33 @@ class MemoryTest(unittest.TestCase):
         self.assertEqual(bench.config.hardware.fed, 0)
 
 
+class StartTest(unittest.TestCase):
+    def test_a_start_that_fails_is_tried_again_after_a_minute(self):
+        ring = Ring()
+        log.keep_events(ring)
+        self.addCleanup(log.keep_events, None)
+        waits = []
+
+        async def noted(delay_ms):
+            waits.append(delay_ms)
+
+        slept, appliance._sleep_ms = appliance._sleep_ms, noted
+        try:
+            for error in (OSError(28), MemoryError(), AttributeError("x")):
+                device = Device(Bench())
+
+                def start(error=error):
+                    raise error
+
+                device.start = start
+                with self.assertRaises(Reset):
+                    appliance.run(device)
+        finally:
+            appliance._sleep_ms = slept
+        self.assertEqual(waits, [60000] * 3)
+        self.assertEqual(len([text for text in ring.texts if text.startswith("cannot start")]), 3)
+
+
 class TaskTest(unittest.TestCase):
     def test_a_task_that_fails_begins_anew_and_one_that_ends_does_not(self):
         made = Appliance(Device(Bench()))

@@ -206,6 +206,20 @@ class NetworkTest(unittest.TestCase):
             air.pass_ms(1000)
             self.assertEqual(air.network.address, OTHER)
 
+    def test_a_network_that_is_joined_already_is_not_joined_again(self):
+        for air in self.airs(known=(), home=ADDRESS, shed=OTHER):
+            air.asked = "home"
+            air.network.configure(air.now_ms, (HOME, SHED), True)
+            air.pass_ms(1000)
+            self.assertEqual((air.joins, air.network.address), ([], ADDRESS))
+            self.assertEqual(air.told(), [(network.JOINED_AS, "home")])
+
+    def test_one_that_is_not_joined_after_all_is_joined_at_once(self):
+        for air in self.airs(known=(), home=ADDRESS):
+            air.network.configure(air.now_ms, (HOME,), True)
+            air.pass_ms(1000)
+            self.assertEqual((air.joins, air.network.address), ([(0, "home")], ADDRESS))
+
     def test_events_that_nobody_takes_are_bounded(self):
         air = Air(1000, home=NO_NETWORK).pass_ms(60 * MINUTE_MS)
         self.assertEqual(len(air.told()), 8)
