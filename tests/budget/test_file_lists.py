@@ -41,3 +41,12 @@ def test_the_install_list_names_every_file_and_the_version() -> None:
     assert all(target == source for target, source in package["urls"])
     init = (FIRMWARE / "homeport_core" / "__init__.py").read_text()
     assert f'__version__ = "{package["version"]}"' in init
+
+
+def test_the_examples_install_with_the_modules_that_they_need() -> None:
+    examples = FIRMWARE / "examples"
+    package = json.loads((examples / "package.json").read_text())
+    files = {str(path.relative_to(examples)) for path in examples.rglob("*.py") if not path.stem.endswith("_linux")}
+    assert {source for _, source in package["urls"]} == files - {"__init__.py"}
+    assert all(target == source for target, source in package["urls"])
+    assert package["version"] == json.loads((FIRMWARE / "package.json").read_text())["version"]
