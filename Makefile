@@ -2,6 +2,7 @@
 # make run       the whole system on this machine, shown step by step; stays up until Ctrl-C
 # make test      everything: checks, and all tests, the firmware's on Unix MicroPython too
 # make firmware  what goes onto a board: BOARD=esp32 [APP=sunpi] [VARIANT=tiny] [FIRMWARE=MicroPython's own file]
+# make hil       a board on the bench: BOARD=esp32 PORT=/dev/ttyUSB0 WIFI=SSID [FIRMWARE=…] [ADDRESS=…]; or BOARD=unix
 # make nat       every NAT with every NAT; what was measured goes into docs/nat.md
 # make bench     throughput, latency and memory, as ratios within one run
 
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WORKERS ?= 3
 
-.PHONY: install run test check firmware nat bench fuzz clean
+.PHONY: install run test check firmware hil nat bench fuzz clean
 
 install: $(VENV)/.installed
 
@@ -41,6 +42,10 @@ firmware: install
 
 bench: install
 	@for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
+
+hil: install
+	HIL_BOARD=$(BOARD) $(if $(PORT),HIL_PORT=$(PORT)) $(if $(ADDRESS),HIL_ADDRESS=$(ADDRESS)) $(if $(WIFI),HIL_WIFI=$(WIFI)) \
+	  $(if $(FIRMWARE),HIL_FIRMWARE=$(FIRMWARE)) $(BIN)/pytest tests/hil -v -s
 
 nat: install
 	NAT_TABLE=docs/nat.md $(BIN)/pytest tests/nat/test_nat_matrix.py

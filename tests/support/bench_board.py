@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 from mpremote.transport_serial import SerialTransport
-from processes import CommandLine, Ports, basestation, free_port, only_error_line
+from processes import HOMEPORT, CommandLine, Ports, basestation, free_port
 from serial_board import SerialBoard
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 120
+PATIENCE_S = 60
 DEVICE = "bench"
 PRESS_S = 0.3
 
@@ -27,7 +27,7 @@ def make_firmware(board, firmware=None):
 
 
 class RealBoard:
-    """A board at a serial port of this machine, which it reaches at `address`. Somebody is there to press its button."""
+    """A board at a serial port of this machine, which it reaches at `address`. Somebody presses its button."""
 
     local_port = None
 
@@ -82,19 +82,21 @@ class SimulatedBoard:
 class Bench:
     """The board, a basestation that it can reach, and a client's command line."""
 
-    def __init__(self, folder, name, board, wifi):
+    def __init__(self, folder, name, board, wifi, password):
         self.name = name
         self.board = board
         self.ports = Ports()
         self.home = CommandLine(folder / "home")
         self.root = folder / "base"
-        self._wifi = ["--wifi", wifi]
+        (folder / "password").write_text(password + "\n")
+        self._wifi = ["--wifi", wifi, "--wifi-password-file", folder / "password"]
         self._running = contextlib.ExitStack()
         operator = CommandLine(folder / "nobody")
         pin = operator.answer("basestation", "init", self.root)["pin"]
         self._running.enter_context(basestation(self.root, self.ports, board.address))
         self.home.answer(
-            "profile", "create", "me", "--no-password", "--basestation", f"{board.address}:{self.ports.gate}", "--pin", pin
+            "profile", "create", "me", "--no-password",
+            "--basestation", f"{board.address}:{self.ports.gate}", "--pin", pin,
         )  # fmt: skip
         self._operator = operator
 
@@ -111,13 +113,18 @@ class Bench:
         """The device on the local network."""
         return DEVICE if self.board.local_port is None else f"{DEVICE}@{self.board.address}:{self.board.local_port}"
 
-    def far(self, *arguments):
+    def far(self, command, *arguments):
         """A command of the client by way of the basestation, as soon as the device is there; returns its object."""
         give_up_at = time.monotonic() + PATIENCE_S
-        while (done := self.home.run("--json", *arguments, "--path", "relay")).returncode:
-            assert time.monotonic() < give_up_at, only_error_line(done)
+        while (done := self.home.run("--json", command, "--path", "relay", *arguments)).returncode:
+            assert time.monotonic() < give_up_at, done.stderr
             time.sleep(0.5)
         return json.loads(done.stdout)
+
+    def begin(self, *arguments):
+        """A command of the client in a process of its own, which the caller ends."""
+        command = [HOMEPORT, "--home", self.home.home, *arguments]
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def close(self):
         self._running.close()
