@@ -3,6 +3,7 @@
 PINS = {
     "LED": "LED",
     "BUTTON": "BUTTON",
+    "SWITCH": "SWITCH",
     "SDA": "SDA",
     "SCL": "SCL",
     "LAMP_RED": "LAMP_RED",
