@@ -67,6 +67,14 @@ def test_a_server_serves_as_well_as_a_folder(board, server):
     assert asked.stdout.startswith("/flash/lib/homeport_core/"), asked.stderr
 
 
+def test_the_examples_install_with_what_they_need(board):
+    install(board, PACKAGE / "package.json")
+    install(board, PACKAGE / "examples/package.json")
+    program = "import drivers.power_sensor; print(drivers.power_sensor.__file__)"
+    asked = mpremote("connect", board.terminal, "exec", program)
+    assert asked.stdout.startswith("/flash/lib/drivers/"), asked.stderr
+
+
 @pytest.mark.parametrize("words", [("exec", "print(6 * 7)"), ("eval", "6 * 7"), ("soft-reset", "exec", "print(42)")])
 def test_mpremote_runs_programs(board, words):
     assert mpremote("connect", board.terminal, *words).stdout.strip() == "42"
