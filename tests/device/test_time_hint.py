@@ -2,7 +2,11 @@
 
 import unittest
 
+from device_bench import GSP, GSP_NSI, LAN_CLIENT, STRANGER, Bench
+from homeport_core.packet import encode
 from homeport_core.payloads import build_time
+from homeport_core.spec import FL_RESPONSE, PL_TIME, PT_U_ALIVE
+from homeport_device.output import LOCAL, REMOTE
 from homeport_device.time_hint import EARLIEST_S, LATEST_S, TimeHint
 
 # TIME payloads as the reference's basestation sent them to real devices (captures keepalive, piggyback_events,
@@ -53,6 +57,37 @@ class TimeHintTest(unittest.TestCase):
         hint = TimeHint()
         self.assertTrue(hint.take(0, b"\xff" + CAPTURED[0][1:] + b"tail"))
         self.assertEqual(hint.unix_s(0), CAPTURED_S[0])
+
+
+class HearingTest(unittest.TestCase):
+    """Who is listened to."""
+
+    def setUp(self):
+        self.heard = []
+        self.bench = Bench()
+        self.bench.attach()
+        self.bench.stack.clock = self
+
+    def hear(self, now_ms, packet):
+        self.heard.append((now_ms, packet.get(PL_TIME)))
+
+    def sign_of_life(self, nsi=GSP_NSI, flags=0):
+        return encode(PT_U_ALIVE, ((PL_TIME, CAPTURED[0]),), sp=nsi, seq=5, flags=flags)
+
+    def test_each_sign_of_life_of_the_basestation_is_heard(self):
+        self.bench.deliver(REMOTE, self.sign_of_life(), GSP)
+        self.assertEqual(self.heard, [(self.bench.now_ms, CAPTURED[0])])
+
+    def test_nobody_else_is(self):
+        self.bench.deliver(REMOTE, self.sign_of_life(), STRANGER)
+        self.bench.deliver(LOCAL, self.sign_of_life(), LAN_CLIENT)
+        self.bench.deliver(REMOTE, self.sign_of_life(nsi=b"\x00\x00\x00\x7f"), GSP)
+        self.bench.deliver(REMOTE, self.sign_of_life(flags=FL_RESPONSE), GSP)
+        self.assertEqual(self.heard, [])
+
+    def test_a_device_that_keeps_no_time_answers_all_the_same(self):
+        self.bench.stack.clock = None
+        self.assertEqual(len(self.bench.deliver(REMOTE, self.sign_of_life(), GSP)), 1)
 
 
 if __name__ == "__main__":
