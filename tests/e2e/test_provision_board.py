@@ -120,7 +120,7 @@ def test_the_list_of_users_comes_out_as_a_file_and_goes_back_in(maker, provision
 def test_a_board_of_another_platform_is_refused_by_name(maker, provisioned):
     refused = homeport("provision", "demo", "--port", maker.board.port, "--board", "pico_w", "--replace", **KEY)
     assert refused.returncode == 3
-    assert "this is a board of platform unix, not a pico_w: nothing was written" in refused.stderr
+    assert "this is a board of platform unix, not pico_w: nothing was written" in refused.stderr
 
 
 def test_a_port_that_is_in_use_is_refused_by_its_user(maker, provisioned):

@@ -160,6 +160,19 @@ def test_a_board_that_refuses_what_the_host_took_writes_nothing(old):
     assert {kind: octets for kind, octets in records_of(old).items() if octets} == OLD.payloads
 
 
+def test_a_board_that_is_left_alone_at_the_prompt_starts_again(old):
+    target = SerialTarget(lambda: open_line(old.port))
+    try:
+        target._repl.enter()
+        target._repl.run("import homeport_device.provision_serial as p; p._PATIENCE_MS = 500")
+        target._repl.run("call = p.call")
+        target._call("facts")
+        old.forget_output()
+    finally:
+        target.close()
+    old.wait_for("MicroPython")
+
+
 @pytest.fixture
 def strange_port():
     """A port with something else than a board: `say` is what it says all the time."""

@@ -1,13 +1,16 @@
 """`homeport provision`, `label`, `board-users` on an image: secrets come from files, the environment or a terminal."""
 
 import json
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import pytest
 from homeport.basestation.directory import Directory
 from homeport.basestation.inventory.inventory import Inventory
 from homeport.provisioning.image import open_image
-from processes import CommandLine, only_error_line
+from processes import HOMEPORT, CommandLine, environment, only_error_line
 
 KEY = "000102030405060708090a0b0c0d0e0f"
 PASSWORD = "a good password"
@@ -233,3 +236,34 @@ def test_secrets_are_in_no_message(cli, monkeypatch):
     done = cli.run("provision", "pump", "--image", "board", "--board", "unix", "--wifi", "home", "--name", "Pump")
     assert KEY not in done.stdout + done.stderr
     assert PASSWORD not in done.stdout + done.stderr
+
+
+def at_a_terminal(arguments, typed):
+    """Run `homeport` with a terminal of its own, at which `typed` is typed at each ": "; what is seen there."""
+    terminal, end = pty.openpty()
+    process = subprocess.Popen(
+        ["setsid", "--ctty", HOMEPORT, *arguments], stdin=end, stdout=end, stderr=end, env=environment()
+    )
+    os.close(end)
+    seen = b""
+    while True:
+        try:
+            seen += os.read(terminal, 4096)
+        except OSError:
+            break  # all of it has ended
+        if typed and seen.endswith(b": "):
+            seen += b"<asked>"
+            os.write(terminal, typed.pop(0).encode() + b"\n")
+    os.close(terminal)
+    return process.wait(), seen.decode()
+
+
+def test_what_is_typed_at_a_terminal_is_not_seen(cli):
+    line = ["provision", "pump", "--image", "board", "--board", "unix", "--wifi", "home", "--label-secret", "ask"]
+    code, seen = at_a_terminal(line, [PASSWORD, "ab" * 16, KEY])
+    assert code == 0, seen
+    assert seen.count("<asked>") == 3
+    assert PASSWORD not in seen
+    assert KEY not in seen
+    assert secrets() == {"id": "pump", "key": KEY, "label_secret": "ab" * 16}
+    assert config()["wifi"] == [["home", PASSWORD]]

@@ -7,7 +7,7 @@ from homeport.boards.descriptors import load_board
 from homeport.boards.filesystem import build_filesystem
 from homeport.boards.image import FILESYSTEM, RECORDS, Image
 from homeport.boards.image_folder import load_image, save_image
-from homeport.errors import ConfigError
+from homeport.errors import ConfigError, StorageError
 from homeport.provisioning.data_set import Identity, Wishes, assemble
 from homeport.provisioning.image import open_image
 from homeport.provisioning.users import factory_users, parse_owner
@@ -133,3 +133,28 @@ def test_the_newer_of_two_slots_counts(tmp_path):
     mixed[at:end] = old[at:end]
     flash.write_bytes(mixed)
     assert open_image(flash).open().device_id == "fan"
+
+
+@pytest.mark.parametrize("board_name", ["esp32", "pico_w"])
+@pytest.mark.parametrize("fails", ["write_private", "os.replace"])
+def test_a_disk_that_fails_leaves_the_image_as_it_was(tmp_path, monkeypatch, board_name, fails):
+    folder = tmp_path / "image"
+    make_image(folder, board_name)
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+
+    def fail(*_):
+        raise StorageError("the disk is full") if fails == "write_private" else OSError(28, "No space left on device")
+
+    target = open_image(folder)
+    where = {"write_private": "homeport.boards.image_folder.write_private", "os.replace": "os.replace"}
+    monkeypatch.setattr(where[fails], fail)
+    with pytest.raises(StorageError):
+        target.write(FIRST, quiet)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+def test_files_for_other_tools_are_made_anew(tmp_path):
+    make_image(tmp_path / "image", "pico_w")
+    open_image(tmp_path / "image").write(FIRST, quiet)
+    assert FIRST.payloads["secrets"][:40] in (tmp_path / "image" / "filesystem.uf2").read_bytes()
+    assert (tmp_path / "image" / "filesystem.uf2").stat().st_mode & 0o777 == 0o600

@@ -1,8 +1,9 @@
 """The raw prompt, spoken with a line of paper: each thing that a board may say instead has its error."""
 
 import pytest
-from homeport.errors import BoardError
-from homeport.provisioning.board import SerialTarget
+from homeport.boards.descriptors import load_board
+from homeport.errors import BoardError, ConfigError
+from homeport.provisioning.board import Facts, SerialTarget, check_board
 from homeport.provisioning.raw_repl import ProgramFailed, RawRepl
 
 BANNER = b"raw REPL; CTRL-B to exit\r\n>"
@@ -212,3 +213,33 @@ def test_a_board_that_says_nothing_of_itself_has_no_state():
     target = SerialTarget(lambda: line)
     target.open()
     assert target.restart(0.01) is None
+
+
+def facts(platform, machine):
+    return Facts("1", platform, machine, "00", None, {})
+
+
+@pytest.mark.parametrize(
+    ("platform", "machine", "board"),
+    [
+        ("esp32", "Generic ESP32 module with ESP32", "esp32"),
+        ("esp32", "Generic ESP32S3 module with ESP32S3", "esp32_s3"),
+        ("esp32", "Somebody's own board", "esp32_c3"),
+        ("rp2", "Raspberry Pi Pico 2 W with RP2350", "pico2_w"),
+    ],
+)
+def test_the_board_that_was_expected_is_taken(platform, machine, board):
+    check_board(facts(platform, machine), load_board(board))
+
+
+@pytest.mark.parametrize(
+    ("platform", "machine", "board", "reason"),
+    [
+        ("esp32", "Generic ESP32S3 module with ESP32S3", "esp32", "this is a board with ESP32S3, not esp32"),
+        ("rp2", "Raspberry Pi Pico W with RP2040", "pico2_w", "this is a board with RP2040, not pico2_w"),
+        ("rp2", "Raspberry Pi Pico W with RP2040", "esp32", "this is a board of platform rp2, not esp32"),
+    ],
+)
+def test_another_board_is_refused_by_what_it_is(platform, machine, board, reason):
+    with pytest.raises(ConfigError, match=reason):
+        check_board(facts(platform, machine), load_board(board))

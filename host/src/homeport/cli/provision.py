@@ -30,6 +30,7 @@ from homeport.cli.provision_target import (
     Port,
     Replace,
     begin_life,
+    check_target,
     find_out,
     open_target,
     write_labels,
@@ -95,6 +96,7 @@ def provision(
 
     All of it is checked before anything is written. The label's secret is shown once.
     """
+    check_target(port, image)
     for path in labels or ():
         check_label_file(path, replace)
     if keep_key and (labels or key_file or directory or label_secret_file):

@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from homeport.boards.descriptors import load_board
+from homeport.boards.serial_port import choose_port
 from homeport.cli.context import settings_of
 from homeport.cli.output import progress
 from homeport.errors import ConfigError
-from homeport.provisioning.board import Facts, SerialTarget
+from homeport.provisioning.board import Facts, SerialTarget, check_board
 from homeport.provisioning.image import ImageTarget, open_image
 from homeport.provisioning.label import TERMINAL, Label, as_text, write_label
 from homeport.provisioning.serial_line import open_line
@@ -34,12 +35,19 @@ Replace = Annotated[bool, typer.Option("--replace", help="Replace what is there 
 Target = SerialTarget | ImageTarget
 
 
+def check_target(port: str | None, image: Path | None) -> None:
+    """Raise ConfigError when there is nothing at `port`, before somebody is asked for secrets."""
+    if image is None:
+        choose_port(port)
+    elif port is not None:
+        raise ConfigError("either --port or --image")
+
+
 @contextlib.contextmanager
 def open_target(port: str | None, image: Path | None, board: str | None) -> Iterator[Target]:
-    """What is to be provisioned; after an error a board goes on as it was."""
+    """What is to be provisioned; after an error a board goes on as it was. Raises ConfigError."""
+    check_target(port, image)
     if image is not None:
-        if port is not None:
-            raise ConfigError("either --port or --image")
         yield open_image(image, board)
         return
     target = SerialTarget(lambda: open_line(port))
@@ -53,11 +61,11 @@ def open_target(port: str | None, image: Path | None, board: str | None) -> Iter
 
 
 def find_out(ctx: typer.Context, target: Target, board: str | None) -> Facts:
-    """What it is; ConfigError when it is of another platform than `board`."""
+    """What it is; ConfigError when it is another board than `board`."""
     facts = target.open()
     progress(ctx, f"found {facts}")
-    if board is not None and load_board(board).platform != facts.platform:
-        raise ConfigError(f"this is a board of platform {facts.platform}, not a {board}: nothing was written")
+    if board is not None:
+        check_board(facts, load_board(board))
     return facts
 
 

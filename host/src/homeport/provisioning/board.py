@@ -18,6 +18,7 @@ from typing import Any
 from homeport_core.provisioning import load
 from homeport_core.record import KINDS
 
+from homeport.boards.board import Board
 from homeport.errors import BoardError, ConfigError, HomeportError
 from homeport.provisioning.data_set import DataSet
 from homeport.provisioning.raw_repl import ClosableLine, ProgramFailed, RawRepl
@@ -30,6 +31,7 @@ _PIECE_LEN = 256
 _SHOWN_MAX = 80
 _LINE_MAX = 200
 _PORT_PAUSE_S = 0.2
+_CHIPS = ("ESP32", "ESP32S2", "ESP32S3", "ESP32C3", "ESP32C6", "RP2040", "RP2350")  # as MicroPython names them
 _NO_FIRMWARE = "install the firmware first: 'homeport flash', or 'mpremote mip install'"
 
 # What a device says of itself when it starts, and with what it has said all.
@@ -155,6 +157,15 @@ class SerialTarget:
         if "error" in answer:
             raise BoardError(f"the board refuses: {_shown(str(answer['error']), _LINE_MAX)}")
         return answer
+
+
+def check_board(facts: Facts, board: Board) -> None:
+    """Raise ConfigError when these are facts of another platform or chip than the board's."""
+    if facts.platform != board.platform:
+        raise ConfigError(f"this is a board of platform {facts.platform}, not {board.name}: nothing was written")
+    chip = facts.machine.rpartition(" with ")[2].replace("-", "")
+    if chip in _CHIPS and chip != board.chip.replace("-", ""):
+        raise ConfigError(f"this is a board with {chip}, not {board.name}: nothing was written")
 
 
 def id_of(secrets: bytes | None) -> str | None:

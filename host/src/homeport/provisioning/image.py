@@ -7,6 +7,8 @@ keeps them in files, into its file system. Everything is made in memory and read
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from zlib import crc32
@@ -65,19 +67,27 @@ class ImageFolder:
         return self._slots_of(load_image(self._folder, self._board))
 
     def replace(self, slots: Slots) -> None:
-        """Replace all slots. Nothing is written unless the new image reads back."""
+        """Replace all slots. No file is replaced before the new image is written and has been read back."""
         image = self._image
         if self._board.records is None:
             files = {f"{_FOLDER}/{file_name(kind, slot)}": octets for (kind, slot), octets in slots.items()}
             image = image.with_part(FILESYSTEM, add_files(self._board, image.parts[FILESYSTEM], files))
         else:
             image = image.with_part(RECORDS, _region_of(slots))
-        if self._slots_of(image) != slots:
-            raise ConfigError("the image does not read back as it was made")
         made = products(image, part_file(image, MICROPYTHON))
-        save_image(self._folder, image)
-        for name, data in made.items():
-            write_private(self._folder / name, data)
+        try:
+            with tempfile.TemporaryDirectory(prefix=".", dir=self._folder) as name:
+                scratch = Path(name)
+                save_image(scratch, image)
+                for product, data in made.items():
+                    write_private(scratch / product, data)
+                if self._slots_of(load_image(scratch, self._board)) != slots:
+                    raise StorageError(f"{self._folder}: the image does not read back as it was written")
+                # All is on the disk. The manifest comes last: until then it does not fit the parts, and says so.
+                for file in sorted(scratch.iterdir(), key=lambda file: file.name == MANIFEST):
+                    os.replace(file, self._folder / file.name)
+        except OSError as error:
+            raise StorageError(f"cannot write {self._folder}: {error.strerror}") from error
 
     def _slots_of(self, image: Image) -> Slots:
         if self._board.records is not None:

@@ -52,7 +52,8 @@ class Label:
 
 
 def check_label_file(path: str, replace: bool) -> None:
-    """Raise ConfigError when no label could be written to `path`, which `-` means the terminal."""
+    """Raise ConfigError when no label could be written to `path`; `-` is the terminal."""
+    tool("segno")
     if path == TERMINAL:
         return
     file = Path(path)
