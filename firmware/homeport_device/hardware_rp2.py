@@ -67,8 +67,11 @@ class Hardware(BoardHardware):
         """The end of the storage, where the file system leaves it free: MicroPython's own takes all of it."""
         whole = rp2.Flash()
         size = whole.ioctl(_BLOCK_COUNT, 0) * whole.ioctl(_BLOCK_LEN, 0)
-        used = os.statvfs("/")
-        if label != "homeport" or used[0] * used[2] > size - _REGION_LEN:
+        try:
+            files = os.statvfs("/")
+        except OSError:  # none that could be asked: nothing says that the end is free
+            return None
+        if label != "homeport" or files[0] * files[2] > size - _REGION_LEN:
             return None
         return Region(rp2.Flash(start=size - _REGION_LEN, len=_REGION_LEN))
 

@@ -191,6 +191,10 @@ class Rp2(BoardPins, OnBoard):
         self.chip.storage_used = fake_board.STORAGE_LEN
         self.assertIsNone(self.hardware.region("homeport"))
 
+    def test_without_a_file_system_there_is_no_region(self):
+        self.chip.storage_used = None
+        self.assertIsNone(self.hardware.region("homeport"))
+
     def test_the_region_is_the_end_of_the_storage(self):
         region = self.hardware.region("homeport")
         region.program(0, b"\x00")

@@ -63,7 +63,7 @@ class Chip:
         self.temperature_c = 41.0
         self.scratch = {}  # registers that outlive a reset
         self.flash = {}  # name of a region -> NOR flash
-        self.storage_used = 0  # by the file system
+        self.storage_used = 0  # by the file system; None without one
         self.air = []
         self.hostname = "mpy"
         self.access_point_address = "192.168.4.1"
@@ -158,6 +158,8 @@ class System:
 
     @staticmethod
     def statvfs(path):
+        if chip.storage_used is None:
+            raise OSError(19)
         return (ERASE_LEN, ERASE_LEN, chip.storage_used // ERASE_LEN, 0, 0, 0, 0, 0, 0, 255)
 
 
