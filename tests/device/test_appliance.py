@@ -7,6 +7,7 @@ from device_bench import CONTROLLER, Bench
 from homeport_core import ticks
 from homeport_device import appliance, log
 from homeport_device.appliance import Appliance
+from homeport_device.attach import WAIT_BS
 from homeport_device.driver import Driver
 from homeport_device.hardware_common import IDLE, JOINED, WATCHDOG
 from homeport_device.station import Station
@@ -47,6 +48,7 @@ class Wifi:
         self.started = self.looks = 0
         self.joined = None
         self.given = ADDRESS
+        self.joins = []
 
     def start(self, hostname):
         if self.broken:
@@ -56,6 +58,7 @@ class Wifi:
 
     def join(self, ssid, password):
         self.joined = ssid
+        self.joins.append(ssid)
 
     def leave(self):
         self.joined = None
@@ -282,6 +285,16 @@ class StationTest(unittest.TestCase):
             self.assertTrue(self.bench.stack.output.down)
             self.wifi.joined = "home"
             self.assertEqual(self.step(station), [CONTROLLER])
+
+    def test_a_network_where_nobody_answers_is_joined_anew_and_the_stack_tries_at_once(self):
+        for station in self.stations():
+            self.step(station)
+            self.wifi.joins.clear()
+            for _ in range(5 * 60 * 5 + 10):
+                self.step(station)
+            self.assertEqual(self.wifi.joins, ["home"])
+            self.assertFalse(self.bench.stack.output.down)
+            self.assertEqual(self.bench.stack.state, WAIT_BS)
 
     def test_a_name_that_is_not_found_is_an_event_and_asked_for_later_and_later(self):
         ring = Ring()

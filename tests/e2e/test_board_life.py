@@ -18,6 +18,7 @@ RUNTIMES = ["micropython", "cpython"]
 HANGING = str(Path(__file__).parent / "hanging_device.py")
 SECRETS = {"id": "demo", "key": KEY}
 CUTS = 8
+ROTS = 10
 
 
 class World(CommandLine):
@@ -239,6 +240,28 @@ def test_a_damaged_configuration_is_the_page_with_id_and_users_kept(tmp_path, wo
         made.wait_for("set-up network closed")
     assert store_of(folder).read(record.USERS) == users
     assert networks(folder) == [["home", "password1"]]
+
+
+def test_whatever_rots_the_board_starts_as_itself_or_with_the_page(tmp_path):
+    chance = random.Random(7)
+    folder = tmp_path / "board"
+    folder.mkdir()
+    provision(folder, SECRETS, wifi=[["home", "password1"]])
+    good = (folder / "flash.img").read_bytes()
+    process = LivingBoard(folder)
+    process.air(HOME)
+    for _ in range(ROTS):
+        (folder / "flash.img").write_bytes(good)
+        for _ in range(chance.randrange(1, 20)):
+            kind = chance.choice((record.SECRETS, record.CONFIG, record.USERS, record.FACTORY))
+            for slot in record.SLOTS:
+                damage(folder, record.slot_offset(kind, slot) + chance.randrange(400), chance.randrange(1, 40))
+        seen = len(process.lines)
+        process.start()
+        networks_of_running(process, seen)
+        assert process.process.poll() is None
+        process.cut_power()
+    assert not any("Traceback" in line or "cannot start" in line for line in process.lines)
 
 
 def test_a_damaged_identity_is_said_and_kept(tmp_path):
