@@ -15,9 +15,11 @@ from typing import Any
 import firmware_images
 import pytest
 from board_images import firmware_for, image_folder, image_for, records_region
+from esptool.loader import ESPLoader
+from esptool.targets import ESP32ROM
 from fake_esp32 import FakeEsp32
 from homeport.boards import esp32
-from processes import HOMEPORT, RUN_TIMEOUT_S, answer, environment, homeport, only_error_line
+from processes import HOMEPORT, RUN_TIMEOUT_S, CommandLine, answer, environment, homeport, only_error_line
 
 CHIPS = {"esp32": "esp32", "esp32_s3": "esp32s3", "esp32_c3": "esp32c3"}
 RECORDS = slice(0x3F0000, 0x400000)
@@ -150,6 +152,18 @@ def test_another_chip_is_one_line_and_nothing_erased(kind: str, name: str, image
         done = flash(chip, image, "--yes")
         assert (done.returncode, is_blank(chip.flash)) == (CONFIG, True)
         assert only_error_line(done) == f"error: the chip on {chip.port} is {name}, board esp32 has ESP32"
+
+
+@pytest.mark.parametrize("question", ["get_secure_boot_enabled", "get_flash_encryption_enabled"])
+def test_a_locked_chip_is_one_line_and_nothing_erased(
+    question: str, chip: Any, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ESPLoader, question, lambda self: True)
+    monkeypatch.setattr(ESP32ROM, question, lambda self: True)
+    options = ["--board", "esp32", "--port", chip.port, "--image", image, "--yes"]
+    done = CommandLine(tmp_path / "home").run("flash", *options)
+    assert (done.returncode, is_blank(chip.flash)) == (CONFIG, True)
+    assert "has secure boot or flash encryption: it would not start this" in done.stderr
 
 
 def test_too_small_a_flash_is_one_line_and_nothing_erased(image: Path) -> None:

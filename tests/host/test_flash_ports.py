@@ -53,6 +53,16 @@ def test_a_port_that_is_not_there_is_told_from_those_that_are(ports: list[Simple
         check_port("/dev/ttyUSB0")
 
 
+def test_on_windows_a_port_is_looked_up_by_its_name(
+    ports: list[SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports.append(SimpleNamespace(device="COM3", vid=0x1A86))
+    monkeypatch.setattr(sys, "platform", "win32")
+    check_port("com3")
+    with pytest.raises(ConfigError, match="there is no port COM4: there are COM3"):
+        check_port("COM4")
+
+
 @pytest.mark.parametrize("port", [None, "/dev/ttyUSB0"])
 def test_a_machine_without_ports_hears_of_cables_and_drivers(ports: list[SimpleNamespace], port: str | None) -> None:
     ports.append(SimpleNamespace(device="/dev/ttyS0", vid=None))  # of the mainboard, no USB

@@ -60,20 +60,22 @@ class Esp32Board:
         finally:
             self._close()
 
-    def check(self, board: Board) -> int:
-        """The size of its flash. Raises ConfigError unless it is that board's chip, with flash enough."""
+    def check(self, board: Board) -> None:
+        """Raise ConfigError unless it is that board's chip, open to everybody's images, with flash enough."""
         chip = self._chip.CHIP_NAME
         if chip != board.chip:
             raise ConfigError(f"the chip on {self._port} is {chip}, board {board.name} has {board.chip}")
         try:
             size = self._esptool.cmds.detect_flash_size(self._chip)
             flash_len = int(self._esptool.util.flash_size_bytes(size) or 0)
+            is_locked = self._chip.get_secure_boot_enabled() or self._chip.get_flash_encryption_enabled()
         except self._errors as error:
             raise self._lost(error) from None
         if flash_len < board.flash_len:
             found = size or "of unknown size"
             raise ConfigError(f"the flash on {self._port} is {found}, board {board.name} has {board.flash_len >> 20}MB")
-        return flash_len
+        if is_locked:
+            raise ConfigError(f"the chip on {self._port} has secure boot or flash encryption: it would not start this")
 
     def find(self, board: Board) -> Found:
         """What is in its flash now."""

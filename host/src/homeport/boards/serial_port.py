@@ -42,7 +42,11 @@ def choose_port(port: str | None) -> str:
 
 def check_port(port: str) -> None:
     """Raise ConfigError when there is no such port, it may not be opened, or another process has it open."""
-    if is_address(port) or sys.platform == "win32":
+    if is_address(port):
+        return
+    if sys.platform == "win32":  # there a port is no file, and who opens it keeps it for himself
+        if port.upper() not in port_names():
+            raise ConfigError(_no_port(port))
         return
     try:
         handle = os.open(port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
@@ -86,10 +90,14 @@ def _lock(handle: int) -> bool:
     return True
 
 
+def _no_port(port: str) -> str:
+    names = port_names()
+    return f"there is no port {port}: " + (f"there are {', '.join(names)}" if names else NO_PORTS)
+
+
 def _why_not(port: str, error: OSError) -> str:
     if error.errno == errno.ENOENT:
-        names = port_names()
-        return f"there is no port {port}: " + (f"there are {', '.join(names)}" if names else NO_PORTS)
+        return _no_port(port)
     if error.errno in (errno.EACCES, errno.EPERM):
         group = _group(port)
         hint = f": 'sudo usermod -aG {group} $USER', then log in again" if group else ""
