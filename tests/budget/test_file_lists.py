@@ -12,7 +12,6 @@ NOT_ON_BOARDS = {
     "port_cpython.py",
     "serial_cpython.py",
     "tcp_cpython.py",
-    "users_check.py",
 }
 
 

@@ -13,7 +13,6 @@ from homeport_core.record import (
     USERS,
     capacity,
     pack_header,
-    region_image,
     slot_file,
     slot_len,
     slot_offset,
@@ -225,7 +224,12 @@ class Flash(unittest.TestCase):
         self.flash = self.on.flash
 
     def test_an_image_that_a_host_built_is_read(self):
-        self.flash.content[:] = region_image({SECRETS: OLD, USERS: bytes(11988)})
+        for kind, payload in ((SECRETS, OLD), (USERS, bytes(11988))):
+            octets = slot_file(kind, 1, payload)
+            for slot in (0, 1):
+                at = slot_offset(kind, slot)
+                self.flash.content[at : at + HEADER_LEN] = octets[:HEADER_LEN]
+                self.flash.content[at + PAGE_LEN : at + PAGE_LEN + len(payload)] = payload
         self.assertEqual(self.on.store().read(SECRETS), OLD)
         self.assertEqual(self.on.store().read(USERS), bytes(11988))
         self.assertEqual(self.on.store().read(CONFIG), None)

@@ -3,14 +3,12 @@
 import unittest
 from binascii import crc32
 
-from homeport_core.errors import ConfigError, StorageError
+from homeport_core.errors import ConfigError
 from homeport_core.record import (
-    BLOCK_LEN,
     CONFIG,
     FACTORY,
     HEADER_LEN,
     KINDS,
-    PAGE_LEN,
     REGION_LEN,
     SECRETS,
     USERS,
@@ -19,10 +17,7 @@ from homeport_core.record import (
     is_newer,
     newest,
     pack_header,
-    payload_of,
     read_header,
-    region_image,
-    region_slots,
     slot_file,
     slot_len,
     slot_offset,
@@ -98,37 +93,15 @@ class Places(unittest.TestCase):
         self.assertEqual([file_name(USERS, slot) for slot in (0, 1)], ["users.0", "users.1"])
 
 
-class Images(unittest.TestCase):
-    def test_an_image_holds_each_record_twice_and_nothing_else(self):
-        image = region_image({CONFIG: PAYLOAD})
-        self.assertEqual(len(image), REGION_LEN)
-        at = slot_offset(CONFIG, 0)
-        self.assertEqual(image[at : at + BLOCK_LEN], image[at + BLOCK_LEN : at + 2 * BLOCK_LEN])
-        self.assertEqual(image[at + PAGE_LEN : at + PAGE_LEN + len(PAYLOAD)], PAYLOAD)
-        self.assertEqual(image[:at] + image[at + 2 * BLOCK_LEN :], b"\xff" * (REGION_LEN - 2 * BLOCK_LEN))
-
-    def test_what_is_put_into_an_image_is_found_in_it(self):
-        payloads = {SECRETS: PAYLOAD, USERS: bytes(range(256)) * 40, FACTORY: b""}
-        image = region_image(payloads)
-        for kind in KINDS:
-            self.assertEqual(payload_of(kind, region_slots(kind, image)), payloads.get(kind))
-
-    def test_files_are_found_as_well(self):
+class Slot(unittest.TestCase):
+    def test_its_file_is_a_header_and_the_payload(self):
         octets = slot_file(CONFIG, 3, PAYLOAD)
-        self.assertEqual(payload_of(CONFIG, [octets, octets]), PAYLOAD)
-        self.assertEqual(payload_of(CONFIG, [b"", octets]), PAYLOAD)
-        self.assertEqual(payload_of(CONFIG, [octets[:-1], octets]), PAYLOAD)
-        self.assertEqual(payload_of(CONFIG, [b"", b""]), None)
-
-    def test_damage_is_told_and_an_older_record_is_no_way_out(self):
-        old, new = slot_file(CONFIG, 1, b"old"), slot_file(CONFIG, 2, PAYLOAD)
-        for slots in ([old, new[:-1]], [new[:-1], old], [new[:-1], b""], [b"\x00" * 99, b""]):
-            with self.assertRaises(StorageError):
-                payload_of(CONFIG, slots)
+        self.assertEqual(read_header(CONFIG, octets[:HEADER_LEN]), (3, len(PAYLOAD), crc32(PAYLOAD)))
+        self.assertEqual(octets[HEADER_LEN:], PAYLOAD)
 
     def test_what_is_too_long_is_refused(self):
         with self.assertRaises(ConfigError) as caught:
-            region_image({CONFIG: bytes(capacity(CONFIG) + 1)})
+            slot_file(CONFIG, 1, bytes(capacity(CONFIG) + 1))
         self.assertIn("config takes 3840 octets, not 3841", str(caught.exception))
 
 
