@@ -38,13 +38,20 @@ def run(device: object) -> None:
     try:
         appliance.start()
     except Exception as error:
-        log.event(log.FAULT, "cannot start:", type(error).__name__, log.printable(error))
-        asyncio.run(_sleep_ms(_START_AGAIN_MS))
-        device.config.hardware.reset()
+        _begin_anew(device, "cannot start:", error, _START_AGAIN_MS)
     try:
         device.serve(appliance.tasks())
     except Exception as error:
-        log.event(log.FAULT, "run loop ended:", type(error).__name__, log.printable(error))
+        _begin_anew(device, "run loop ended:", error, 0)
+
+
+def _begin_anew(device: object, what: str, error: object, after_ms: int) -> None:
+    """Reset, whatever else fails on the way there."""
+    try:
+        gc.collect()
+        log.event(log.FAULT, what, type(error).__name__, log.printable(error))
+        asyncio.run(_sleep_ms(after_ms))
+    finally:
         device.config.hardware.reset()
 
 

@@ -76,7 +76,7 @@ class SetupServer:
         host = _dotted(self._address)
         try:
             self._server = await asyncio.start_server(self._serve, host, config.setup_port)
-        except OSError:
+        except Exception:
             self._close()
             raise
         try:

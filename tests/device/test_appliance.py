@@ -226,7 +226,34 @@ class StartTest(unittest.TestCase):
         finally:
             appliance._sleep_ms = slept
         self.assertEqual(waits, [60000] * 3)
+
         self.assertEqual(len([text for text in ring.texts if text.startswith("cannot start")]), 3)
+
+    def test_a_start_whose_failure_cannot_even_be_told_is_a_reset_all_the_same(self):
+        def fail(*arguments):
+            raise MemoryError
+
+        device = Device(Bench())
+        device.start = fail
+        line, log.line = log.line, fail
+        try:
+            with self.assertRaises(Reset):
+                appliance.run(device)
+        finally:
+            log.line = line
+
+    def test_a_run_loop_that_ends_by_a_failure_is_a_reset(self):
+        def fail(tasks):
+            raise ValueError("on purpose")
+
+        device = Device(Bench())
+        device.serve = fail
+        start, Appliance.start = Appliance.start, lambda self: None
+        try:
+            with self.assertRaises(Reset):
+                appliance.run(device)
+        finally:
+            Appliance.start = start
 
 
 class TaskTest(unittest.TestCase):
