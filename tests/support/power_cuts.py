@@ -19,7 +19,7 @@ class Campaign:
     old or the new one, and stays it; not `steady`: the old one may still give way to the new.
     """
 
-    def __init__(self, restart, change, another, base=None, step=1, again_step=97, steady=True, mixtures=MIXTURES):
+    def __init__(self, restart, change, another, base=None, step=1, again_step=197, steady=True, mixtures=MIXTURES):
         self.restart = restart
         self.another = another
         self.base = base
