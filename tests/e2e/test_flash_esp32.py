@@ -261,7 +261,7 @@ def test_flash_that_does_not_take_it_is_seen(chip: Any, image: Path) -> None:
     assert done.returncode == UNREACHABLE
     words = done.stderr.splitlines()[-1]
     assert words.startswith("error: ")
-    assert "the application and its files went onto the board, which is incomplete now" in words
+    assert "the application and its files went onto the board; the board is incomplete now" in words
     assert "identity, settings and users were not touched; run the same command again" in words
 
 

@@ -221,6 +221,11 @@ def test_an_image_that_would_start_nothing_is_refused() -> None:
         image.check()
 
 
+def test_an_image_without_files_is_refused() -> None:
+    with pytest.raises(ConfigError, match="there is no file system in the image"):
+        Image(ESP32, "app", "full", {MICROPYTHON: firmware_for("esp32")}).check()
+
+
 def test_records_of_another_size_are_refused() -> None:
     with pytest.raises(ConfigError, match="the records have 100 octets, expected 65536"):
         image_for("esp32", records=bytes(100)).check()

@@ -51,7 +51,7 @@ class Esp32Board:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         try:
-            if not isinstance(kind, type) or issubclass(kind, ConfigError):
+            if kind is None or issubclass(kind, ConfigError):
                 self._esptool.reset_chip(self._chip, "hard-reset")
         except self._errors as error:
             if kind is None:

@@ -23,6 +23,10 @@ from homeport.errors import BoardError
 from homeport.provisioning.raw_repl import RawRepl
 from homeport.provisioning.serial_line import open_line
 
+_COMPARED = "done: what was written is what the board holds, and it starts"
+_TAKEN = "done: the drive has all of it, and the board starts"
+_LEFT = "the drive has left, as it does when the board has everything; if it was pulled, do this again"
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
@@ -42,8 +46,7 @@ class Flashing:
         self.image = image
         self.wishes = wishes
         self.steps: Sequence[Step] = ()
-        self.is_done = False
-        self.is_sure = True
+        self._done = ""  # in which way, in words
         self._ask = ask
         self._note = note
         self._current: Step | None = None
@@ -67,7 +70,7 @@ class Flashing:
                     chip.verify(step.area.at, step.data)
                 elif step.action is Action.ERASE:
                     chip.erase(step.area)
-            self.is_done = True
+            self._done = _COMPARED
 
     def drive(self, folder: Path | None) -> None:
         """Flash an RP2 board on its USB drive. Raises ConfigError when nothing was erased, BoardError."""
@@ -81,8 +84,7 @@ class Flashing:
         if not self._decide(steps) or folder is None:
             return
         self._begin(next(step for step in steps if step.action is Action.WRITE))
-        self.is_sure = write_uf2(folder, data)
-        self.is_done = True
+        self._done = _TAKEN if write_uf2(folder, data) else _LEFT
 
     def files(self, port: str) -> None:
         """Copy the files to a board that runs MicroPython. Raises ConfigError when nothing was erased, BoardError."""
@@ -99,22 +101,25 @@ class Flashing:
                     copy_files(repl, files, root, self._note)
                 elif step.action is Action.ERASE:
                     erase_state(repl, root)
-            self.is_done = True
+            self._done = _COMPARED
+
+    @property
+    def is_done(self) -> bool:
+        """Whether everything has been written."""
+        return bool(self._done)
 
     def state(self) -> str:
         """What state the board is in, in words."""
-        if self.is_done and not self.is_sure:
-            return "the drive has left, as it does when the board has everything; if it was pulled, do this again"
-        if self.is_done:
-            return "done: what was written is what the board holds, and it starts"
+        if self._done:
+            return self._done
         if self._current is None:
             return "nothing was erased"
+        what = self._current.what
+        doing = f"{what} were erased" if self._current.action is Action.ERASE else f"{what} went onto the board"
         kept = any(step.action is Action.KEEP and RECORDS_WORDS in step.what for step in self.steps)
         records = f"; {RECORDS_WORDS} were not touched" if kept else ""
-        return (
-            f"this was while {self._current.what} went onto the board, which is incomplete now and may not start"
-            f"{records}; run the same command again"
-        )
+        state = f"the board is incomplete now and may not start{records}; run the same command again"
+        return f"this was while {doing}; {state}"
 
     def _decide(self, steps: Sequence[Step]) -> bool:
         self.steps = steps

@@ -47,7 +47,9 @@ class Image:
         """Raise ConfigError unless the file system mounts and starts an application, and all parts have a place."""
         for what in self.parts:
             part_place(self.board, what)
-        if FILESYSTEM in self.parts and MAIN not in read_files(self.board, self.parts[FILESYSTEM]):
+        if FILESYSTEM not in self.parts:
+            raise ConfigError("there is no file system in the image: make it again")
+        if MAIN not in read_files(self.board, self.parts[FILESYSTEM]):
             raise ConfigError(f"there is no {MAIN} in the file system: nothing would start")
         records = self.parts.get(RECORDS)
         if records is not None and self.board.records and len(records) != self.board.records.len:
