@@ -8,12 +8,12 @@ a loop that ended, and whatever starves the watchdog.
 
 import asyncio
 import gc
-import sys
 
 from homeport_core import ticks
 from homeport_core.compat import MICROPYTHON, const
 
 from homeport_device import log
+from homeport_device.device import forget
 from homeport_device.panel import Panel
 from homeport_device.watchdog import WATCHDOG_MS, Vigil
 
@@ -28,7 +28,15 @@ _START_AGAIN_MS = const(60000)
 _TASK_DOUBLINGS = const(6)
 _TASK_MENDED_MS = const(600000)
 # What nobody needs once the device is set up.
-_SETUP_MODULES = ("setup", "setup_dns", "setup_http", "setup_page", "setup_server")
+_SETUP_MODULES = (
+    "homeport_core.provisioning",
+    "homeport_device.provisioned",
+    "homeport_device.setup",
+    "homeport_device.setup_dns",
+    "homeport_device.setup_http",
+    "homeport_device.setup_page",
+    "homeport_device.setup_server",
+)
 _CAUSES = ("unknown", "power on", "reset pin", "watchdog", "software", "brownout")
 
 
@@ -119,10 +127,7 @@ class Appliance:
         """The set-up network is closed: go on with what came of it."""
         self._parts = [entry for entry in self._parts if entry[0] is not server]
         self._station.configure(now_ms, self._device.config.networks, True)
-        package = sys.modules["homeport_device"]
-        for name in _SETUP_MODULES:
-            del sys.modules["homeport_device." + name]
-            delattr(package, name)
+        forget(_SETUP_MODULES)
 
     def _reset_to_factory(self) -> None:
         """Give users and Wi-Fi back to the factory's state. Raises StorageError."""

@@ -68,11 +68,16 @@ def load_config(settings: dict | None = None) -> object:
         config = provisioned.load_config(settings)
     else:
         config = options.load_config(settings)
-    for name in _ONCE:
+    forget(_ONCE)
+    return config
+
+
+def forget(modules: tuple) -> None:
+    """Let modules leave memory, by their full names; whoever imports them again loads them again."""
+    for name in modules:
         package, _, short = name.rpartition(".")
         if sys.modules.pop(name, None):
             delattr(sys.modules[package], short)
-    return config
 
 
 class Device:
