@@ -108,6 +108,13 @@ class Load(unittest.TestCase):
         self.assertIn("converted from version 3", board.start()[1])
         self.assertEqual(board.store.read(USERS), unhex(vector["file_after_hex"]))
 
+    def test_an_old_version_serves_on_flash_that_takes_no_new_one(self):
+        board = Board(unhex(vectors()["migrate_v3"]["before_hex"]))
+        board.flash.bad_blocks = tuple(range(16))
+        acl, said = board.start()
+        self.assertIn("not stored anew from version 3", said)
+        self.assertEqual(len(acl.users()), len(vectors()["migrate_v3"]["before_decoded"]["records_in_file"]))
+
     def test_damage_closes_the_device_and_nothing_is_erased(self):
         for kind in (USERS, FACTORY):
             content = unhex(vectors()["one_owner"]["hex"])

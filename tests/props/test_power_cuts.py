@@ -141,7 +141,7 @@ def test_a_cut_leaves_the_old_or_the_new_record(kind: str, old: bytes | None) ->
 
 def test_a_cut_leaves_all_of_a_factory_reset_or_nothing() -> None:
     before = (leave_factory, pair_guest, writing(SECRETS, b"key"), writing(CONFIG, WITH_WIFI))
-    campaign = Campaign(whole_state, reset, rename_owner, flash_after(*before), 31)
+    campaign = Campaign(whole_state, reset, rename_owner, flash_after(*before), 127, mixtures=3)
     check(campaign)
     assert campaign.new[-2:] == (NO_WIFI, b"key")
     assert [bytes(user)[:16] for user in campaign.new[3:-2]] == [OWNER]  # type: ignore[call-overload]
@@ -151,6 +151,6 @@ def test_a_cut_while_a_damaged_list_is_replaced_leaves_it_closed_or_replaced() -
     flash = NorFlash(flash_after(pair_owner))
     for at in (0x4000 + 300, 0x7000 + 300):
         flash.content[at] ^= 0x10
-    check(Campaign(users_state, reset, pair_guest, bytes(flash.content), 31, steady=False))
+    check(Campaign(users_state, reset, pair_guest, bytes(flash.content), 127, steady=False, mixtures=3))
     with pytest.raises(StorageError):
         store(flash).read(USERS)

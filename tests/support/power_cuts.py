@@ -14,8 +14,8 @@ class Campaign:
     """`restart(flash)` starts a device and returns what is in force; `change(flash)` does what is cut.
 
     After some of the cuts the restart is cut as well, or, after a restart, `another` change. `step` is the distance of
-    the cuts in an operation, in octets; `mixtures` is the number of those that leave all of its octets half done;
-    `again_step` is the distance of those which are followed by others. `run` checks that the state after a cut is the
+    the cuts in an operation, in octets, but in headers; `mixtures` the number of cuts that leave all of its octets half
+    done; `again_step` the distance of those that are followed by others. `run` checks that the state after a cut is the
     old or the new one, and stays it; not `steady`: the old one may still give way to the new.
     """
 
@@ -42,7 +42,7 @@ class Campaign:
         self.restart(before)
         for number, operation in enumerate(self.operations):
             is_header = length_of(operation) < HEADER_MAX
-            for at in range(0, length_of(operation), self.step):
+            for at in range(0, length_of(operation), 1 if is_header else self.step):
                 flash = copy(before)
                 flash.cut(operation, at)
                 self.check(flash, (number, operation[:2], at), is_header and at % 4 == 0)
