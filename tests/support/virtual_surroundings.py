@@ -30,7 +30,7 @@ class Pipes:
     """Records to and from the test: kind (1 octet), length (2), octets. The test's have their length before them."""
 
     def __init__(self) -> None:
-        self.now_ms = 0
+        self.now_ms = self._granted_ms = 0
         self.sockets = {}
         self.base_len = 0
         self.board_addresses = False
@@ -59,7 +59,11 @@ class Pipes:
 
     def pass_time(self, delay_ms: int) -> None:
         """Nothing to do for so long: whatever happens until then happens."""
-        self.send(b"I", (_FOREVER if delay_ms < 0 else delay_ms).to_bytes(4, "big"))
+        if delay_ms >= 0 and not self._out_len and self.now_ms + delay_ms <= self._granted_ms:
+            self.now_ms += delay_ms  # nothing will: there was leave to go on that far
+            return
+        wait_ms = _FOREVER if delay_ms < 0 else delay_ms
+        self.send(b"I", self.now_ms.to_bytes(4, "big"), wait_ms.to_bytes(4, "big"))
         self._flush()
         self._receive(4)
         n = int.from_bytes(self._in[:4], "big")
@@ -73,7 +77,8 @@ class Pipes:
 
     def _take(self, kind: int, body: memoryview) -> None:
         if kind == _TIME:
-            self.now_ms = int.from_bytes(body, "big")
+            self.now_ms = int.from_bytes(body[:4], "big")
+            self._granted_ms = int.from_bytes(body[4:], "big")
         elif kind == _MEMORY:
             gc.collect()
             held_len = max(0, gc.mem_alloc() - self.base_len)

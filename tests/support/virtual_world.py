@@ -38,6 +38,7 @@ class Socket:
         self.world = world
         self.address = address
         self.arrived: list[tuple[bytes, tuple[str, int]]] = []
+        self.peer = ("", 0)
         self.timeout_ms = 10_000
 
     def settimeout(self, timeout_s: float) -> None:
@@ -54,6 +55,12 @@ class Socket:
 
     def sendto(self, data: bytes, address: tuple[str, int]) -> None:
         self.world.to_device.append((address[1], self.address, bytes(data)))
+
+    def connect(self, address: tuple[str, int]) -> None:
+        self.peer = address
+
+    def send(self, data: bytes) -> None:
+        self.sendto(data, self.peer)
 
     def recvfrom(self, size: int) -> tuple[bytes, tuple[str, int]]:
         """Lets time pass until something arrives. Raises TimeoutError."""
@@ -141,7 +148,8 @@ class World:
         if self.to_device:
             self._answer(self._next_batch(), self.now_ms + LATENCY_MS)
         else:
-            self._answer([], min(self.now_ms + self._idle_ms, max(until_ms, self.now_ms)))
+            until_ms = max(until_ms, self.now_ms)
+            self._answer([], min(self.now_ms + self._idle_ms, until_ms), until_ms)
         self._await_idle()
 
     def end(self) -> str:
@@ -173,9 +181,10 @@ class World:
                 records.append(b"D" + len(body).to_bytes(2, "big") + body)
         return records
 
-    def _answer(self, records: list[bytes], now_ms: int) -> None:
+    def _answer(self, records: list[bytes], now_ms: int, granted_ms: int = 0) -> None:
+        """What arrives, what time it is, and how far time may go on without asking again, when nothing is sent."""
         self.now_ms = now_ms
-        batch = b"".join([b"T\0\4" + now_ms.to_bytes(4, "big"), *records])
+        batch = b"".join([b"T\0\10" + now_ms.to_bytes(4, "big") + granted_ms.to_bytes(4, "big"), *records])
         self._idle_ms = None
         self._to.write(len(batch).to_bytes(4, "big") + batch)
         self._to.flush()
@@ -189,7 +198,8 @@ class World:
             body = self._from.read(header[1] << 8 | header[2])
             kind = header[:1]
             if kind == b"I":
-                self._idle_ms = int.from_bytes(body, "big")
+                self.now_ms = int.from_bytes(body[:4], "big")
+                self._idle_ms = int.from_bytes(body[4:], "big")
             elif kind == b"M":
                 self.memory.append((int.from_bytes(body[:4], "big"), int.from_bytes(body[4:], "big")))
             elif kind == b"B":
