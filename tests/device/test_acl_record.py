@@ -175,6 +175,22 @@ class Save(unittest.TestCase):
         self.assertEqual(state(board.start()[0]), before)
         self.assertEqual(acl.find(OWNER), 0)
 
+    def test_no_piece_in_memory_is_larger_than_a_user(self):
+        board = Board(unhex(vectors()["full_table_32"]["hex"]))
+        board.flash.operations = None
+        largest = []
+        read_into = board.flash.read_into
+
+        def watched(off, buf):
+            largest.append(len(buf))
+            read_into(off, buf)
+
+        board.flash.read_into = watched
+        acl, _ = board.start(tokens=True)
+        acl.set_name(0, b"renamed")
+        self.assertEqual(max(largest), 374)
+        self.assertEqual(len(acl.users()), 32)
+
     def test_what_changes_nothing_is_not_written(self):
         board = Board()
         acl, _ = board.start()
