@@ -73,12 +73,12 @@ class FileSlots:
 
     def discard(self) -> None:
         """Give up what was begun. A disk that refuses to close it has said so before."""
+        file, self._file = self._file, None
         try:
-            if self._file is not None:
-                self._file.close()
+            if file is not None:
+                file.close()
         except OSError:
-            pass
-        self._file = None
+            return
 
     def _path(self, kind: str, slot: int) -> str:
         return self._folder + "/" + file_name(kind, slot)

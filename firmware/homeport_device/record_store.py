@@ -143,7 +143,10 @@ class RecordStore:
             self.weak.append(kind)
 
     def _forget_begun(self, kind: str) -> None:
-        """Nothing was ever written; a first write that was cut short must not turn up later. Raises OSError."""
+        """Nothing was ever written; a first write that was cut short must not turn up later.
+
+        Raises OSError when it cannot be read: it may be a record after all.
+        """
         self._slots.read_header(kind, SLOTS[1])
         if not self._slots.is_blank(kind, SLOTS[1]):
             self._slots.clear(kind, SLOTS[1])
