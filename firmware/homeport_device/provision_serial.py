@@ -11,6 +11,7 @@ before `commit`, and nothing at all when anything is missing or wrong; each reco
 watchdog starts a board again that is left alone at the prompt.
 """
 
+import gc
 import hashlib
 import json
 import sys
@@ -18,7 +19,7 @@ import sys
 from homeport_core import __version__
 from homeport_core.errors import ConfigError, HomeportError
 from homeport_core.provisioning import check_config, check_secrets, load
-from homeport_core.record import CONFIG, FACTORY, KINDS, SECRETS, USERS, capacity
+from homeport_core.record import CONFIG, FACTORY, KINDS, SECRETS, USERS, check_length
 
 MARK = "homeport-provision "
 # The watchdog of a running device goes on at the prompt, and is shorter nowhere (`appliance`).
@@ -40,7 +41,7 @@ class Agent:
         self._pieces = {}
 
     def facts(self) -> dict:
-        """What this board is. The state of a record is missing, damaged, or its SHA-256 and how often it was written."""
+        """What this board is. A record is missing, damaged, or its SHA-256; and how often it was written."""
         records = {}
         for kind in KINDS:
             records[kind] = self._state(kind)
@@ -59,27 +60,20 @@ class Agent:
             raise ConfigError("there is no record " + kind)
         pieces = self._pieces.setdefault(kind, [])
         pieces.append(bytes.fromhex(digits))
-        if sum(len(piece) for piece in pieces) > capacity(kind):
-            raise ConfigError("the record %s takes %d octets" % (kind, capacity(kind)))
+        check_length(kind, sum(len(piece) for piece in pieces))
         return {}
 
     def commit(self, digests: dict) -> dict:
         """Check all that was put, then write it."""
         if set(digests) != set(self._pieces):
             raise ConfigError("a record got lost on its way")
-        for kind in digests:
-            payload = b"".join(self._pieces[kind])
-            self._pieces[kind] = payload
-            if hashlib.sha256(payload).digest().hex() != digests[kind]:
-                raise ConfigError("the record %s was damaged on its way" % kind)
-            if kind in (SECRETS, CONFIG):
-                (check_secrets if kind == SECRETS else check_config)(load(payload))
+        for kind, digest in digests.items():
+            self._check(kind, digest)
         for kind in _ORDER:
             if kind in digests:
-                self._store.write(kind, self._pieces[kind])
+                self._write(kind, self._pieces.pop(kind))
                 if self.dog is not None:
                     self.dog.feed()
-        self._pieces = {}
         return {}
 
     def send(self, kind: str) -> dict:
@@ -92,6 +86,27 @@ class Agent:
     def restart(self) -> dict:
         """Does not return."""
         return self._hardware.reset()
+
+    def _check(self, kind: str, expected: str) -> None:
+        digest = hashlib.sha256()
+        for piece in self._pieces[kind]:
+            digest.update(piece)
+        if digest.digest().hex() != expected:
+            raise ConfigError("the record %s was damaged on its way" % kind)
+        if kind in (SECRETS, CONFIG):
+            (check_secrets if kind == SECRETS else check_config)(load(b"".join(self._pieces[kind])))
+
+    def _write(self, kind: str, pieces: list) -> None:
+        """A full list of users in one piece would be more than a used heap may have in a row."""
+        same = self._store.comparison(kind)
+        for piece in pieces:
+            same.write(piece)
+        if same.close():
+            return
+        writer = self._store.begin(kind, sum(len(piece) for piece in pieces))
+        for piece in pieces:
+            writer.write(piece)
+        writer.commit()
 
     def _state(self, kind: str) -> list:
         try:
@@ -116,6 +131,7 @@ class Agent:
 
 def call(name: str, *arguments: object) -> None:
     """One step, by the name of the Agent's method."""
+    gc.collect()  # or what is kept for long would lie scattered over the heap
     try:
         if not _agents:
             _agents.append(_begin())
@@ -128,9 +144,25 @@ def call(name: str, *arguments: object) -> None:
 
 
 def _begin() -> Agent:
-    from homeport_device.hardware import Hardware
-    from homeport_device.provisioned import open_store
+    """As `hardware.Hardware` and `provisioned.open_store`, which would load most of the firmware."""
+    from homeport_device.file_slots import FileSlots
+    from homeport_device.flash_slots import FlashSlots
+    from homeport_device.record_store import RecordStore
 
-    folder = sys.argv[sys.argv.index("--board") + 1] if "--board" in sys.argv else ""
-    hardware = Hardware({}, folder)
-    return Agent(hardware, open_store(hardware))
+    hardware = _hardware()
+    region = hardware.region("homeport")
+    return Agent(hardware, RecordStore(FlashSlots(region) if region else FileSlots(hardware.state_dir)))
+
+
+def _hardware() -> object:
+    if sys.platform == "esp32":
+        from homeport_device.hardware_esp32 import Hardware
+
+        return Hardware({})
+    if sys.platform == "rp2":
+        from homeport_device.hardware_rp2 import Hardware
+
+        return Hardware({})
+    from homeport_device.hardware_unix import Hardware
+
+    return Hardware({}, sys.argv[sys.argv.index("--board") + 1] if "--board" in sys.argv else "")

@@ -38,7 +38,7 @@ def maker(tmp_path_factory):
         copied = mpremote("connect", board.terminal, "fs", "cp", root / "main.py", ":main.py")
         assert copied.returncode == 0, copied.stderr
         board.power_cycle()
-        board.wait_for("homeport: set-up network")  # it is busy, and has to be interrupted
+        board.wait_for("set-up network")  # it is busy, and has to be interrupted
         yield SimpleNamespace(root=root, ports=ports, board=board, home=root / "home")
 
 

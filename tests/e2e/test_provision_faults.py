@@ -24,7 +24,7 @@ NEW = assemble(
     Wishes(name="new", networks=[("home", "a good password")]),
     factory=factory_users([parse_owner("00112233445566778899aabbccddeeff=Bo")]),
 )
-CUT_OCTETS = sorted(random.Random(4).sample(range(1, 3000), 6))
+CUT_OCTETS = sorted(random.Random(4).sample(range(1, 1500), 6))
 COMMIT = 8  # the exchange in which the board writes: soft reset, import, facts, four pieces, commit
 EXCHANGES = 9
 

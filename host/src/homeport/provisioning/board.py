@@ -35,7 +35,7 @@ _CHIPS = ("ESP32", "ESP32S2", "ESP32S3", "ESP32C3", "ESP32C6", "RP2040", "RP2350
 _NO_FIRMWARE = "install the firmware first: 'homeport flash', or 'mpremote mip install'"
 
 # What a device says of itself when it starts, and with what it has said all.
-_ENDS = "attached|wrong password|no network|set-up network|cannot start"
+_ENDS = r"attached|wrong password|no network|(open )?set-up network|cannot start"
 _SAID = re.compile(rf"(ready |homeport: (joined|no answer|{_ENDS}))")
 _SAID_ALL = re.compile(rf"(ready .*remote=off|homeport: ({_ENDS}))")
 
