@@ -55,7 +55,9 @@ class Query:
             return AER_TOO_SMALL, None
         try:
             value = self.handler(request, *values)
-        except Exception as error:
+        except (KeyboardInterrupt, SystemExit):
+            raise  # Ctrl-C, and the reset of a simulated board
+        except BaseException as error:  # CancelledError is no Exception, and would end the task that receives
             return self.failed(error), None
         if hasattr(value, "send"):
             return AER_ACCEPTED, value

@@ -1,5 +1,6 @@
 """The application's face: declared queries, permissions, handlers that fail, async handlers (design, section 8)."""
 
+import asyncio
 import unittest
 
 from homeport_core.errors import ConfigError, RefusedError
@@ -138,6 +139,14 @@ class Handlers(DeviceCase):
         self.assertIn("q.json", self.lines[0])
         self.assertNotIn("\x1b", self.lines[0])
         self.assertLess(len(self.lines[0]), 130)
+
+    def test_a_cancellation_that_a_handler_lets_out_does_not_end_the_task_that_received(self):
+        def handler(request):
+            raise asyncio.CancelledError
+
+        self.device.query(1, "q.json")(handler)
+        self.assertEqual(self.call(1), (AER_SYSTEM_ERROR, b""))
+        self.assertIn("CancelledError", self.lines[0])
 
     def test_a_refusal_is_answered_with_its_code_and_not_logged(self):
         def handler(request):
