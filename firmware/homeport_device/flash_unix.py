@@ -43,7 +43,8 @@ class Region:
     def erase(self, block: int) -> None:
         if not 0 <= block < _BLOCKS:
             raise ValueError("outside of the region")
-        self._put(block * _ERASE_LEN, b"\xff" * _ERASE_LEN)
+        for off in range(block * _ERASE_LEN, (block + 1) * _ERASE_LEN, _PAGE_LEN):
+            self._put(off, b"\xff" * _PAGE_LEN)  # page by page: a small heap has no room for a block
 
     def _put(self, off: int, octets: bytes) -> None:
         self._file.seek(off)
