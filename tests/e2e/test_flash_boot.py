@@ -78,14 +78,14 @@ def test_it_boots_and_asks_to_be_set_up(board: SimpleNamespace) -> None:
 
 def test_it_is_provisioned_attaches_and_answers_a_client(board: SimpleNamespace) -> None:
     board.running.wait_for("set-up network")
-    where = ["--controller", f"127.0.0.1:{board.ports.controller}", "--set", f"local_port={board.ports.local}"]
+    where = ["--controller", f"127.0.0.1:{board.ports.controller}"]
     source = ["--dir", board.root / "basestation", "--wifi", "home"]
     password = {"HOMEPORT_WIFI_PASSWORD": "a good password"}
     done = answer("provision", "demo", "--port", board.running.port, *source, *where, **password)
     assert done["state"].startswith("attached to ")
     until(lambda: answer("device", "show", "demo", "--dir", board.root / "basestation")["attached"], "an attachment")
     assert homeport("--home", board.home, "profile", "create", "me", "--no-password").returncode == 0
-    target = f"demo@127.0.0.1:{board.ports.local}"
+    target = f"demo@127.0.0.1:{board.running.local_port}"
     assert answer("--home", board.home, "status", target)["device_name"]
 
 

@@ -53,7 +53,7 @@ def test_the_installed_stack_attaches(board, tmp_path):
     ports = Ports()
     assert homeport("basestation", "init", tmp_path / "basestation").returncode == 0
     with basestation(tmp_path / "basestation", ports):
-        where = ["--controller", f"127.0.0.1:{ports.controller}", "--set", f"local_port={ports.local}"]
+        where = ["--controller", f"127.0.0.1:{ports.controller}"]
         source = ["--dir", tmp_path / "basestation", "--wifi", "home"]
         done = answer("provision", "demo", "--port", board.port, *source, *where, HOMEPORT_WIFI_PASSWORD="")
         assert done["state"].startswith("attached to ")

@@ -43,8 +43,7 @@ def maker(tmp_path_factory):
 
 
 def where(maker):
-    ports = maker.ports
-    return ["--controller", f"127.0.0.1:{ports.controller}", "--set", f"local_port={ports.local}", "--wifi", "home"]
+    return ["--controller", f"127.0.0.1:{maker.ports.controller}", "--wifi", "home"]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +68,7 @@ def test_its_label_is_written_for_its_owner_alone(maker, provisioned):
 def test_a_client_pairs_by_the_text_of_the_label_and_calls(maker, provisioned):
     assert homeport("--home", maker.home, "profile", "create", "me", "--no-password").returncode == 0
     press(maker.board, "BUTTON")
-    target = f"demo@127.0.0.1:{maker.ports.local}"
+    target = f"demo@127.0.0.1:{maker.board.local_port}"
     label = {"HOMEPORT_LABEL_SECRET": provisioned["label"]}
     paired = answer("--home", maker.home, "pair", target, "--label-secret", **label)
     assert paired["role"] == "owner"
@@ -102,7 +101,7 @@ def test_new_settings_leave_key_and_users_alone(maker, provisioned):
     done = answer("provision", "demo", "--port", maker.board.port, *again, **WIFI)
     assert done["written"] == ["config"]
     assert done["state"].startswith("attached to ")
-    target = f"demo@127.0.0.1:{maker.ports.local}"
+    target = f"demo@127.0.0.1:{maker.board.local_port}"
     status = answer("--home", maker.home, "status", target)
     assert (status["device_name"], status["is_current_user_owner"]) == ("Cellar", 1)
 
@@ -114,7 +113,9 @@ def test_the_list_of_users_comes_out_as_a_file_and_goes_back_in(maker, provision
     maker.board.wait_for(ATTACHED)
     restored = ["--keep-key", "--users", file]
     assert answer("provision", "demo", "--port", maker.board.port, *restored)["written"] == ["users"]
-    assert answer("--home", maker.home, "status", f"demo@127.0.0.1:{maker.ports.local}")["is_current_user_owner"] == 1
+    assert (
+        answer("--home", maker.home, "status", f"demo@127.0.0.1:{maker.board.local_port}")["is_current_user_owner"] == 1
+    )
 
 
 def test_a_board_of_another_platform_is_refused_by_name(maker, provisioned):

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from mpremote.transport_serial import SerialTransport
-from processes import HOMEPORT, CommandLine, Ports, basestation, free_port
+from processes import HOMEPORT, CommandLine, Ports, basestation
 from serial_board import SerialBoard
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,11 +61,10 @@ class SimulatedBoard:
         folder.mkdir()
         shutil.copy(make_firmware("unix") / "filesystem.img", folder / "littlefs.img")
         shutil.copy(ROOT / "boards/unix/pins.py", folder)
-        self.local_port = free_port()
         self._button = folder / "pins/BUTTON"
         self._board = SerialBoard(folder, heap="400k")
         self._board.plug()
-        self.port = self._board.port
+        self.port, self.local_port = self._board.port, self._board.local_port
 
     def press(self):
         for level in "10":
@@ -102,10 +101,9 @@ class Bench:
 
     def provision(self, *options):
         """`homeport provision`: returns what it says."""
-        settings = [] if self.board.local_port is None else ["--set", f"local_port={self.board.local_port}"]
         return self._operator.answer(
             "provision", DEVICE, "--port", self.board.port, "--board", self.name,
-            "--controller", f"{self.board.address}:{self.ports.controller}", *self._wifi, *settings, *options,
+            "--controller", f"{self.board.address}:{self.ports.controller}", *self._wifi, *options,
         )  # fmt: skip
 
     @property

@@ -22,6 +22,8 @@ import time
 import tty
 from pathlib import Path
 
+from processes import free_port
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 MICROPYTHON = Path(sys.executable).parent / "micropython"
 MPREMOTE = Path(sys.executable).parent / "mpremote"
@@ -44,6 +46,7 @@ class SerialBoard:
     def __init__(self, folder, *, heap="2M", search=(), blocks=_BLOCKS, environment=None):
         self.folder = Path(folder)
         self.port = str(self.folder / "port")
+        self.local_port, self.setup_port = free_port(), free_port()
         self.output = bytearray()  # all that it ever said
         self.exchanges = 0  # Ctrl-D that have come from the host: each ends one command
         self.pull_at = None  # the number of exchanges after which the cable is pulled
@@ -62,6 +65,8 @@ class SerialBoard:
             str(self.folder),
             str(blocks),
         ]
+        ports = ["--local-port", str(self.local_port), "--setup-port", str(self.setup_port)]
+        self._options = ["--board", str(self.folder), *ports]
         path = ":".join([*map(str, search), ".frozen"])
         self._environment = {**os.environ, "MICROPYPATH": path, "TERM": "dumb", **(environment or {})}
         self._line = self._inner = None
@@ -140,7 +145,7 @@ class SerialBoard:
             attributes[6][letter] = b"\x00"
         termios.tcsetattr(end, termios.TCSANOW, attributes)
         self._process = subprocess.Popen(
-            [*self._command, "01"[with_main], "--board", str(self.folder)],
+            [*self._command, "01"[with_main], *self._options],
             stdin=end,
             stdout=end,
             stderr=end,

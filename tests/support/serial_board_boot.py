@@ -1,6 +1,6 @@
 """What the firmware of a board does before its prompt, for MicroPython's Unix port: see serial_board.
 
-Run as `micropython -i serial_board_boot.py DIR BLOCKS MAIN --board DIR`; MAIN is 0 where main.py is left alone, as
+Run as `micropython -i serial_board_boot.py DIR BLOCKS MAIN --board DIR …`; MAIN is 0 where main.py is left alone, as
 after a soft reset out of the raw prompt. DIR/littlefs.img is the file system, mounted at /flash. What remains of the
 command line is what an application on this simulated board sees.
 """
