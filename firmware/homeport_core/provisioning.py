@@ -51,7 +51,7 @@ NUMBERS = {
     "alive_polls": (1, 100),
     "connections": (1, 1000),
     "connections_per_source": (1, 1000),
-    "event_ring": (0, 1000),
+    "event_ring": (0, 200),
     "local_port": (0, _PORT_MAX),
     "packet_max": (272, 1500),
     "stream_segment": (64, 65000),

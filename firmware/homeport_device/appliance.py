@@ -11,6 +11,7 @@ import gc
 
 from homeport_core import ticks
 from homeport_core.compat import MICROPYTHON, const
+from homeport_core.errors import ConfigError
 
 from homeport_device import log
 from homeport_device.device import forget
@@ -80,7 +81,7 @@ class Appliance:
         """Make the device and its parts. Raises what stands in the way."""
         device, hardware = self._device, self._hardware
         log.event(log.START, "started:", _CAUSES[hardware.reset_cause()])
-        device.start()
+        self._start_device()
         now_ms = device.stack.port.now_ms()
         wifi = hardware.wifi()
         if wifi is not None:
@@ -108,6 +109,20 @@ class Appliance:
 
     def _add(self, part: object) -> None:
         self._parts.append([part, None])
+
+    def _start_device(self) -> None:
+        """With settings that do not fit the application, or its memory, the set-up page is better than a reset."""
+        device = self._device
+        try:
+            device.start()
+            return
+        except (ConfigError, MemoryError) as error:
+            if not device.config.overridden:
+                raise
+            log.event(log.FAULT, "config does not suit:", type(error).__name__, log.printable(error))
+        device.config.drop_settings()
+        gc.collect()
+        device.start()
 
     def _start_radio(self, now_ms: int, wifi: object) -> None:
         from homeport_device.station import Station

@@ -200,7 +200,11 @@ class Device:
         log.event(log.START, "users:", self.acl.load())
         self._port = Port()
         config.local_port = self._port.open(config.local_port)
-        self.stack = self._make_stack()
+        try:
+            self.stack = self._make_stack()
+        except Exception:
+            self._port.close()
+            raise
         self.driver = Driver(self.stack, self._port, self._settled)
         self._was_attached = False
         if MICROPYTHON:

@@ -109,6 +109,9 @@ def _build(hardware: object, store: object, arguments: list, settings: dict) -> 
     config.secrets_found = secrets_found
     config.config_found = wishes_found
     config.networks = _networks(wishes)
+    if wishes.get("settings"):
+        plain = _combine(hardware, arguments, settings, secrets, {})
+        config.overridden = tuple([(name, getattr(plain, name)) for name in wishes["settings"]])
     if secrets_found == DAMAGED:
         from homeport_device.randomness import random
 

@@ -5,6 +5,7 @@ import unittest
 
 from device_bench import CONTROLLER, Bench
 from homeport_core import ticks
+from homeport_core.errors import ConfigError
 from homeport_device import appliance, log
 from homeport_device.appliance import Appliance
 from homeport_device.attach import WAIT_BS
@@ -78,6 +79,7 @@ class Device:
         self.config = bench.config
         self.config.hardware = Hardware()
         self.config.networks = (("home", "password1"),)
+        self.config.overridden = ()
         self.stack = bench.stack
         self.stack.port.now_ms = lambda: bench.now_ms
         self.stack.port.arm = lambda delay_ms: None
@@ -228,6 +230,26 @@ class StartTest(unittest.TestCase):
         self.assertEqual(waits, [60000] * 3)
 
         self.assertEqual(len([text for text in ring.texts if text.startswith("cannot start")]), 3)
+
+    def test_settings_with_which_it_cannot_start_are_dropped_and_no_reset_goes_in_a_circle(self):
+        for error in (MemoryError(), ConfigError("stream_segment does not fit packet_max")):
+            device = Device(Bench())
+            config = device.config
+            config.overridden = (("stream_segment", 1247),)
+            dropped = []
+
+            def drop(config=config, dropped=dropped):
+                config.overridden = ()
+                dropped.append(1)
+
+            def start(config=config, error=error):
+                if config.overridden:
+                    raise error
+
+            config.drop_settings = drop
+            device.start = start
+            Appliance(device)._start_device()
+            self.assertEqual(dropped, [1])
 
     def test_a_start_whose_failure_cannot_even_be_told_is_a_reset_all_the_same(self):
         def fail(*arguments):

@@ -76,6 +76,14 @@ class ProvisionedTest(unittest.TestCase):
         config = self.read(name="Light", connections=3)
         self.assertEqual((config.name, config.connections), ("Attic", 3))
 
+    def test_settings_with_which_the_device_cannot_start_can_be_dropped(self):
+        self.provision()
+        config = self.read(local_clear=True)
+        config.drop_settings()
+        self.assertEqual((config.local_clear, config.local_port), (True, 5570))
+        self.assertEqual((config.networks, config.config_found), ((), DAMAGED))
+        self.assertEqual((config.key.hex(), config.secrets_found), (KEY, GOOD))
+
     def test_a_new_board_is_local_and_has_an_id_of_its_own(self):
         config = self.read(name="Light")
         self.assertEqual((config.device_id, config.key, config.networks), ("homeport-0102030405ab", b"", ()))

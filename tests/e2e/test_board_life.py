@@ -295,6 +295,22 @@ def test_ten_seconds_on_the_button_lead_back_to_the_set_up_page(tmp_path):
     assert networks(folder) == []
 
 
+def test_settings_with_which_an_application_cannot_start_lead_to_the_page_and_not_to_resets(tmp_path):
+    app = tmp_path / "streams.py"
+    app.write_text(
+        "from homeport_device.stream_device import StreamDevice, load_config\n"
+        "device = StreamDevice(load_config())\ndevice.echo()\ndevice.run()\n"
+    )
+    for number, settings in enumerate(({"stream_segment": 2000}, {"streams": 1000, "stream_window": 1024})):
+        folder = tmp_path / str(number)
+        provision(folder, SECRETS, wifi=[["home", "password1"]], settings=settings)
+        with board(folder, app=str(app)) as running:
+            running.wait_for("set-up network")
+            assert "The configuration was damaged" in running.page()
+            assert sum("started:" in line for line in running.lines) == 1
+        assert networks(folder) == [["home", "password1"]]
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_what_hangs_is_reset_and_says_so(tmp_path, runtime):
     folder = tmp_path / "board"
