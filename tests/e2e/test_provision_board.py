@@ -15,7 +15,7 @@ from serial_board import ROOT, SerialBoard, mpremote
 # The usual ports may be somebody else's on this machine.
 MAIN = """import sys
 
-sys.argv += ["--local-port", "{}", "--setup-port", "{}"]
+sys.argv.extend(["--local-port", "{}", "--setup-port", "{}"])
 from light import device
 
 device.run()
