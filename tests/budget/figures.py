@@ -9,8 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(TESTS / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 
 from board_device import build
 from small_devices import KINDS, SmallDevice, imported_len

@@ -6,11 +6,10 @@ do with it as .mpy files in memory; with them it takes code executed in place (f
 about 180 KB: that is enough for a board's firmware as .mpy files.
 """
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from board_device import rom
 from busy_hour import MINUTE_MS, MINUTES, BusyHour
 from small_devices import KINDS, SmallDevice
 
@@ -27,14 +26,6 @@ CASES = (
     ("streams", GATEWAY_LEN, False),
     ("board streams", PICO_W_LEN, True),
 )
-
-
-def rom(tree: Path) -> Path:
-    """All of a build as an image from which code runs in place."""
-    image = tree.with_suffix(".romfs")
-    command = [Path(sys.executable).parent / "mpremote", "romfs", "--output", image, "build", tree]
-    subprocess.run(command, check=True, capture_output=True)
-    return image
 
 
 @pytest.mark.parametrize(("kind", "heap_len", "in_place"), CASES)

@@ -27,6 +27,14 @@ def build(out: Path, apps: list[Path] | None = None, board: str = "unix", varian
     subprocess.run(command, check=True, capture_output=True)
 
 
+def rom(tree: Path) -> Path:
+    """All of a build as an image (ROMFS) from which code runs in place."""
+    image = tree.with_suffix(".romfs")
+    command = [Path(sys.executable).parent / "mpremote", "romfs", "--output", image, "build", tree]
+    subprocess.run(command, check=True, capture_output=True)
+    return image
+
+
 def fill_users(state: Path) -> None:
     """A full list of users with the longest names."""
     acl = Acl(AclFile(f"{state}/acl.bin"))

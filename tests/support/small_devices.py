@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from board_device import KEY, ROOT, build, environment, fill_users
+from board_device import KEY, ROOT, build, fill_users
 from homeport_core import ticks
 from homeport_device.acl import Acl
 from homeport_device.acl_record import AclRecord
@@ -13,7 +13,7 @@ from living_board import store_of
 from scripted_world import Basestation
 from simulated_board import SimulatedBoard
 from stream_client import StreamClient
-from virtual_world import MICROPYTHON, World
+from virtual_world import MICROPYTHON, PLENTY_LEN, World, mounted
 
 BUDGET = ROOT / "tests/budget"
 USERS = 32
@@ -89,16 +89,15 @@ class SmallDevice:
         return client
 
 
-def imported_len(kind: str, tree: Path) -> int:
+def imported_len(
+    kind: str, tree: Path, image: Path | None = None, command: tuple[str, ...] = (str(MICROPYTHON),)
+) -> int:
     """Octets held once everything of that kind is imported, and nothing is made of it."""
-    program = f"import gc; gc.collect(); a = gc.mem_alloc(); import {KINDS[kind].module}"
-    if KINDS[kind].is_board:
-        program += ", homeport_board"
+    modules = KINDS[kind].module + (", homeport_board" if KINDS[kind].is_board else "")
+    search = ["/rom" if image else str(tree), ".frozen"]
+    program = f"import gc, sys; sys.path[:] = {search}; {mounted(image)}gc.collect(); before = gc.mem_alloc(); "
+    program += f"import {modules}; gc.collect(); print(gc.mem_alloc() - before)"
     done = subprocess.run(
-        [MICROPYTHON, "-c", program + "; gc.collect(); print(gc.mem_alloc() - a)"],
-        env=environment(tree),
-        capture_output=True,
-        text=True,
-        check=True,
+        [*command, "-X", f"heapsize={PLENTY_LEN}", "-c", program], capture_output=True, text=True, check=True
     )
     return int(done.stdout)

@@ -27,6 +27,11 @@ START = (
 MOUNT = "import vfs; vfs.mount(vfs.VfsRom(open({image!r}, 'rb').read()), '/rom'); "
 
 
+def mounted(image: Path | None) -> str:
+    """The beginning of a program that finds its modules in an image."""
+    return MOUNT.format(image=str(image)) if image else ""
+
+
 class DeviceEndedError(Exception):
     """The device's process is over: what it printed."""
 
@@ -101,8 +106,7 @@ class World:
         self.memory: list[tuple[int, int]] = []
         self._idle_ms: int | None = None
         search = [str(SUPPORT), "/rom" if image else str(tree), ".frozen"]
-        mount = MOUNT.format(image=str(image)) if image else ""
-        program = START.format(search=search, mount=mount, board=board_addresses, collects=collects, app=app)
+        program = START.format(search=search, mount=mounted(image), board=board_addresses, collects=collects, app=app)
         heap = f"heapsize={heap_len + beside_len if heap_len else PLENTY_LEN}"
         self._printed = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115
         self.process = subprocess.Popen(
