@@ -89,6 +89,18 @@ def test_a_board_that_cannot_paste_is_typed_to(refusal):
     assert line.sent.count(b"\x05") == 1
 
 
+@pytest.mark.parametrize("window", [b"\x00\x00", b"\x00\x01"])
+def test_a_board_that_grants_room_without_end_is_given_up(window):
+    class Generous(Line):
+        def read(self, size):
+            self.clock.now_s += 0.05
+            return super().read(size) or b"\x01" * size
+
+    line = Generous((b"\x05A\x01", b"R\x01" + window))
+    with pytest.raises(BoardError, match="lost track"):
+        RawRepl(line, line.clock).run("print(42)")
+
+
 def test_an_exception_is_told_by_its_name_alone():
     traceback = b'Traceback (most recent call last):\r\n  File "<stdin>", line 1\r\nOSError: secret\r\n'
     prompt, _ = repl(*paste(b"", traceback))

@@ -113,6 +113,8 @@ class RawRepl:
     def _paste(self, program: bytes) -> None:
         """Send no more than the board has room for: each 0x01 is room for another window."""
         window = room = int.from_bytes(self._take_exactly(2), "little")
+        if not window:
+            raise _confused()
         while program:
             while not room:
                 self._expect(_CTRL_A)
@@ -121,10 +123,11 @@ class RawRepl:
             self._send(piece)
             room -= len(piece)
         self._send(_CTRL_D)
-        while (answer := self._take_exactly(1)) == _CTRL_A:
+        deadline = self._clock() + _ANSWER_S
+        while (answer := self._take_exactly(1)) == _CTRL_A and self._clock() < deadline:
             continue
         if answer != _CTRL_D:
-            raise BoardError("the board lost track of what it was told")
+            raise _confused()
 
     def _send(self, data: bytes) -> None:
         try:
@@ -155,7 +158,7 @@ class RawRepl:
 
     def _expect(self, octets: bytes) -> None:
         if self._take_exactly(len(octets)) != octets:
-            raise BoardError("the board lost track of what it was told")
+            raise _confused()
 
     def _find(self, octets: bytes, timeout_s: float) -> bool:
         """Read up to `octets`; False when they do not come."""
@@ -191,6 +194,10 @@ class ProgramFailed(BoardError):
         last = traceback.strip().rpartition("\n")[2]
         self.kind = last.partition(":")[0].strip()[:40]
         super().__init__(f"the board's program failed: {self.kind if self.kind.isidentifier() else 'unknown error'}")
+
+
+def _confused() -> BoardError:
+    return BoardError("the board lost track of what it was told")
 
 
 def _lost() -> BoardError:
