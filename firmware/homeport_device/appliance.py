@@ -55,13 +55,18 @@ def run(device: object) -> None:
 
 
 def _begin_anew(device: object, what: str, error: object, after_ms: int) -> None:
-    """Reset, whatever else fails on the way there."""
+    """Reset, whatever else fails on the way there; Ctrl-C gets the prompt instead, to mend what has failed."""
+    is_wanted = True
     try:
         gc.collect()
         log.event(log.FAULT, what, type(error).__name__, log.printable(error))
         asyncio.run(_sleep_ms(after_ms))
+    except KeyboardInterrupt:
+        is_wanted = False
+        raise
     finally:
-        device.config.hardware.reset()
+        if is_wanted:
+            device.config.hardware.reset()
 
 
 class Appliance:

@@ -22,14 +22,17 @@ _ID_LEN = const(6)  # octets of the chip's number, its last, in the id of a devi
 
 
 def load_config(settings: dict | None = None) -> BoardConfig:
-    """The settings of this board. On a simulated one a wrong option is one line, and the end with code 2."""
-    from homeport_device.hardware import Hardware
+    """The settings of this board. On a simulated one a wrong option is one line, and the end with code 2; on a real
+    one what is wrong with the application's settings raises ConfigError."""
+    from homeport_device.hardware import Hardware, is_board
 
     arguments = sys.argv[1:]
     try:
         folder = _take_option(arguments, "--board")
         return read_config(Hardware(_pins(folder), folder), arguments, settings)
     except ConfigError as error:
+        if is_board():
+            raise  # where the end of main.py by sys.exit() is a new beginning, at once and for ever
         print("error:", error)
         sys.exit(2)
 

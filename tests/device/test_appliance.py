@@ -228,7 +228,6 @@ class StartTest(unittest.TestCase):
         finally:
             appliance._sleep_ms = slept
         self.assertEqual(waits, [60000] * 3)
-
         self.assertEqual(len([text for text in ring.texts if text.startswith("cannot start")]), 3)
 
     def test_settings_with_which_it_cannot_start_are_dropped_and_no_reset_goes_in_a_circle(self):
@@ -250,6 +249,22 @@ class StartTest(unittest.TestCase):
             device.start = start
             Appliance(device)._start_device()
             self.assertEqual(dropped, [1])
+
+    def test_ctrl_c_while_a_failed_start_waits_gets_the_prompt_and_no_reset(self):
+        def interrupt(*arguments):
+            raise KeyboardInterrupt
+
+        def fail():
+            raise OSError(5)
+
+        device = Device(Bench())
+        device.start = fail
+        slept, appliance._sleep_ms = appliance._sleep_ms, interrupt
+        try:
+            with self.assertRaises(KeyboardInterrupt):
+                appliance.run(device)
+        finally:
+            appliance._sleep_ms = slept
 
     def test_a_start_whose_failure_cannot_even_be_told_is_a_reset_all_the_same(self):
         def fail(*arguments):

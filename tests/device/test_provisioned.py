@@ -1,15 +1,17 @@
 """What a board becomes by its records, whatever has happened to them: never open, never a start that fails."""
 
 import random
+import sys
 import unittest
 
 from homeport_core import provisioning
 from homeport_core.errors import ConfigError, StorageError
 from homeport_core.record import CONFIG, SECRETS, SLOTS, USERS, slot_offset
+from homeport_device import hardware
 from homeport_device.acl import Acl
 from homeport_device.acl_record import AclRecord
 from homeport_device.board_config import DAMAGED, GOOD, MISSING
-from homeport_device.provisioned import add_network, open_store, read_config
+from homeport_device.provisioned import add_network, load_config, open_store, read_config
 from nor_flash import NorFlash
 
 KEY = "000102030405060708090a0b0c0d0e0f"
@@ -130,6 +132,19 @@ class ProvisionedTest(unittest.TestCase):
     def test_the_applications_own_mistakes_are_its_own(self):
         with self.assertRaises(ConfigError):
             self.read(connections="many")
+
+    def test_on_a_real_board_the_applications_mistakes_are_raised_for_an_exit_would_begin_anew_for_ever(self):
+        is_board, hardware.is_board = hardware.is_board, lambda: True
+        arguments, sys.argv[:] = list(sys.argv), sys.argv[:1]
+        try:
+            with self.assertRaises(ConfigError):
+                load_config({"connections": "many"})
+            hardware.is_board = lambda: False
+            with self.assertRaises(SystemExit):
+                load_config({"connections": "many"})
+        finally:
+            hardware.is_board = is_board
+            sys.argv[:] = arguments
 
     def test_a_simulated_board_takes_options(self):
         self.provision()

@@ -14,7 +14,7 @@ import firmware_images
 import pytest
 from board_images import FILES, firmware_for, image_folder
 from homeport.boards.descriptors import load_board
-from homeport.boards.file_copy import check_machine, copy_files, erase_state, folder_of
+from homeport.boards.file_copy import check_machine, copy_files, erase_state, folder_of, keep_awake
 from homeport.boards.filesystem import read_files
 from homeport.boards.uf2 import parse_uf2
 from homeport.errors import BoardError, ConfigError
@@ -28,6 +28,24 @@ STARTED = "another application"
 OLD = {"main.py": b"print('old')\n", "lib/old.mpy": b"old", "state/users.0": b"users", "notes.txt": b"mine"}
 NEW = {**FILES, "main.py": b"print('another', 'application')\n", "state/users.0": b"nobody"}
 CONFIG, UNREACHABLE = 3, 4
+
+# What MicroPython's Unix port has not: the RP2's watchdog, and a timer that a test lets run down.
+MACHINE = b"""
+fed = 0
+class WDT:
+    def __init__(self, id=0, timeout=5000):
+        if id != 0 or timeout > 8388:
+            raise ValueError
+    def feed(self):
+        global fed
+        fed += 1
+class Timer:
+    def __init__(self, id=-1, *, period, callback):
+        if not 0 < period < 8000:
+            raise ValueError
+        global tick
+        tick = lambda: callback(self)
+"""
 
 
 def drive(tmp_path: Path, name: str = "pico_w") -> Path:
@@ -193,6 +211,18 @@ def test_the_new_application_starts(board: SerialBoard, repl: Any) -> None:
     board.forget_output()
     repl.start("raise SystemExit(42)")  # what machine.reset() does on a simulated board
     board.wait_for(STARTED)
+
+
+def test_the_watchdog_of_the_device_that_ran_is_fed_and_not_for_ever(repl: Any) -> None:
+    copy_files(repl, {"machine.py": MACHINE}, "/flash/", str)
+    keep_awake(repl)
+    assert repl.run("for _ in range(300): machine.tick()\nprint(machine.fed)").strip() == "300"
+    assert repl.run("for _ in range(900): machine.tick()\nprint(machine.fed)").strip() == "600"
+
+
+def test_a_board_without_a_watchdog_needs_no_food(repl: Any) -> None:
+    keep_awake(repl)
+    assert repl.run("print('dog' in globals())").strip() == "False"
 
 
 def test_a_copy_that_is_cut_short_starts_nothing_and_is_mended_by_a_second_try(tmp_path: Path) -> None:

@@ -20,6 +20,22 @@ LIBRARY = "lib"
 
 _CHUNK_LEN = 1024
 
+# A device that was running leaves a watchdog behind, which nothing stops: without food it resets the board 8 s later, in
+# the middle of the copying or while a person reads the plan. So a timer feeds it, for ten minutes and not for ever: a
+# board whose host has gone begins its life again.
+_KEEP_AWAKE = """
+import machine
+def feed(timer):
+    global food
+    if food:
+        food -= 1
+        dog.feed()
+if hasattr(machine, "WDT"):
+    food = 600
+    dog = machine.WDT(timeout=8000)
+    timer = machine.Timer(period=1000, callback=feed)
+"""
+
 # Answers with the platform and the kind of machine.
 _WHO = "import sys\nprint(sys.platform, sys.implementation[2])"
 
@@ -66,6 +82,11 @@ def digest(path):
             sum.update(octets)
 print(json.dumps([digest(path) for path in {paths}]))
 """
+
+
+def keep_awake(repl: RawRepl) -> None:
+    """Keep the watchdog of the device that was interrupted from resetting the board. Raises BoardError."""
+    repl.run(_KEEP_AWAKE)
 
 
 def check_machine(repl: RawRepl, platform: str, chip: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from homeport.boards import esp32, rp2
 from homeport.boards.drive import find_drive, write_uf2
 from homeport.boards.esp32_board import Esp32Board
-from homeport.boards.file_copy import check_machine, copy_files, erase_state, folder_of
+from homeport.boards.file_copy import check_machine, copy_files, erase_state, folder_of, keep_awake
 from homeport.boards.filesystem import read_files
 from homeport.boards.image import FILESYSTEM, MICROPYTHON, Image
 from homeport.boards.plan import RECORDS_WORDS, Action, Step, plan_drive, plan_esp32, plan_files
@@ -92,6 +92,7 @@ class Flashing:
         files = read_files(image.board, image.parts[FILESYSTEM])
         with prompt(choose_port(port)) as repl:
             check_machine(repl, image.board.platform, image.board.chip)
+            keep_awake(repl)
             if not self._decide(plan_files(image, wishes.erase_records)):
                 return
             root = folder_of(repl)
