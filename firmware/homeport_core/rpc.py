@@ -97,7 +97,7 @@ class Writer:
             raise FullError("response too large", size)
         if kind < FLOAT:
             value &= (1 << (8 * size)) - 1
-            code = code.upper()
+            code = _FORMATS[kind - 1 | 1]  # the unsigned one of that size
         struct.pack_into(code, self.buf, self.off, value)
         self.off += size
 
