@@ -20,8 +20,8 @@ LIBRARY = "lib"
 
 _CHUNK_LEN = 1024
 
-# A device that was running leaves a watchdog behind, which nothing stops: without food it resets the board 8 s later, in
-# the middle of the copying or while a person reads the plan. So a timer feeds it, for ten minutes and not for ever: a
+# A device that was running leaves a watchdog behind, which nothing stops: without food it resets the board 8 s later,
+# amid the copying or while a person reads the plan. So a timer feeds it, for ten minutes and not for ever: a
 # board whose host has gone begins its life again.
 _KEEP_AWAKE = """
 import machine
