@@ -9,17 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 from basestation_process import until
-from processes import Ports, answer, basestation, free_port, homeport, only_error_line
+from processes import Ports, answer, basestation, homeport, only_error_line
 from serial_board import ROOT, SerialBoard, mpremote
 
-# The usual ports may be somebody else's on this machine.
-MAIN = """import sys
-
-sys.argv.extend(["--local-port", "{}", "--setup-port", "{}"])
-from light import device
-
-device.run()
-"""
+MAIN = "from light import device\n\ndevice.run()\n"
 ATTACHED = "homeport: attached to"
 PRESS_S = 0.3
 WIFI = {"HOMEPORT_WIFI_PASSWORD": "a good password"}
@@ -39,7 +32,7 @@ def maker(tmp_path_factory):
     root = tmp_path_factory.mktemp("maker")
     ports = Ports()
     assert homeport("basestation", "init", root / "basestation").returncode == 0
-    (root / "main.py").write_text(MAIN.format(ports.local, free_port()))
+    (root / "main.py").write_text(MAIN)
     board = SerialBoard(root / "board", search=[ROOT / "firmware", ROOT / "firmware/examples"])
     with board, basestation(root / "basestation", ports):
         copied = mpremote("connect", board.terminal, "fs", "cp", root / "main.py", ":main.py")
