@@ -6,7 +6,7 @@ version 2.0. Files are written in order of their names, without times: the same 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _DISK_VERSION = 0x0002_0000
 _LOOKAHEAD_LEN = 32
 _PATH_MAX = 128
+_ENTRY_LEN = 8  # octets that the name of a file takes at least, with what says where the file is
+_IS_FOLDER = 2
 
 
 def build_filesystem(board: Board, files: Mapping[str, bytes]) -> bytes:
@@ -44,14 +46,30 @@ def read_files(board: Board, image: bytes) -> dict[str, bytes]:
     filesystem = _mounted(board, image)
     found = {}
     try:
-        for folder, _, names in filesystem.walk("/"):
-            for name in names:
-                path = str(PurePosixPath(folder) / name)
-                with filesystem.open(path, "rb") as file:
-                    found[path.lstrip("/")] = file.read()
-    except (tool("littlefs").LittleFSError, OSError) as error:
+        for path in _paths(filesystem, len(image)):
+            with filesystem.open(path, "rb") as file:
+                found[path] = file.read()
+    except (tool("littlefs").LittleFSError, OSError, UnicodeError) as error:
         raise ConfigError(f"the file system is damaged: {error}") from None
     return found
+
+
+def _paths(filesystem: LittleFS, room: int) -> Iterator[str]:
+    """The paths of all files. Raises ConfigError for what takes more than `room`, as a folder in itself does, or a file
+    longer than the image."""
+    folders = [""]
+    while folders:
+        folder = folders.pop()
+        for entry in filesystem.scandir(folder or "/"):
+            room -= entry.size + _ENTRY_LEN
+            if room < 0:
+                raise ConfigError("the file system is damaged: it holds more than it has room for")
+            path = f"{folder}/{entry.name}" if folder else entry.name
+            _check_path(path)
+            if entry.type == _IS_FOLDER:
+                folders.append(path)
+            else:
+                yield path
 
 
 def _context(board: Board, image: bytes | None = None) -> LittleFS:
@@ -88,9 +106,8 @@ def _mounted(board: Board, image: bytes) -> LittleFS:
 
 def _write(filesystem: LittleFS, files: Mapping[str, bytes]) -> None:
     for path in sorted(files):
+        _check_path(path)
         pure = PurePosixPath(path)
-        if pure.is_absolute() or ".." in pure.parts or not 0 < len(path) <= _PATH_MAX or not path.isprintable():
-            raise ConfigError(f"not a file's path on a board: {path[:40]!r}")
         try:
             if len(pure.parts) > 1:
                 filesystem.makedirs(str(pure.parent), exist_ok=True)
@@ -98,6 +115,12 @@ def _write(filesystem: LittleFS, files: Mapping[str, bytes]) -> None:
                 file.write(files[path])
         except tool("littlefs").LittleFSError as error:
             raise ConfigError(f"{path} does not fit into the board's file system: {error}") from None
+
+
+def _check_path(path: str) -> None:
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or not 0 < len(path) <= _PATH_MAX or not path.isprintable():
+        raise ConfigError(f"not a file's path on a board: {path[:40]!r}")
 
 
 def _read_back(board: Board, filesystem: LittleFS, files: Mapping[str, bytes]) -> bytes:
