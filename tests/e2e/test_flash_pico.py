@@ -8,6 +8,7 @@ import pty
 from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
+from types import SimpleNamespace
 from typing import Any
 
 import firmware_images
@@ -252,6 +253,13 @@ def test_a_file_that_did_not_arrive_whole_is_seen(repl: Any, monkeypatch: pytest
     monkeypatch.setattr("homeport.boards.file_copy._WRITE", "file.write(b'?'); {octets}")
     with pytest.raises(BoardError, match=r"/flash/.+ on the board is not what was written"):
         copy_files(repl, NEW, "/flash/", str)
+
+
+@pytest.mark.parametrize("answer", ["5", "null", "[]", '["00"]', "[" * 60_000, "words"])
+def test_a_board_that_answers_nonsense_in_place_of_digests_is_told_of(answer: str) -> None:
+    nonsense: Any = SimpleNamespace(run=lambda program: answer)
+    with pytest.raises(BoardError, match="does not tell what it has"):
+        copy_files(nonsense, {"main.py": b"x", "pins.py": b"y"}, "/", lambda line: None)
 
 
 def test_another_machine_is_refused(repl: Any) -> None:

@@ -35,6 +35,12 @@ def test_the_block_that_works_round_a_fault_of_the_rp2350_stays_as_it_is() -> No
     assert build_uf2(found)[:512] == data[:512]
 
 
+def test_one_such_block_is_the_most() -> None:
+    block = firmware_images.rp2_firmware(RP2350)[:512]
+    with pytest.raises(ConfigError, match="has 1 of 2 blocks"):
+        parse_uf2(block * 2)
+
+
 def test_every_file_cut_short_is_refused() -> None:
     for length in range(len(FILE)):
         with pytest.raises(ConfigError, match="^it is (cut short|no UF2 file)"):

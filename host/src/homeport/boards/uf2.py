@@ -62,8 +62,8 @@ def parse_uf2(data: bytes, what: str = "the file") -> Uf2:
     preamble, expected = b"", 0
     for off in range(0, len(data), BLOCK_LEN):
         address, number, total, family, page = _parse_block(data[off : off + BLOCK_LEN], what)
-        if family == FAMILY_ABSOLUTE and not pages:
-            preamble += data[off : off + BLOCK_LEN]
+        if family == FAMILY_ABSOLUTE and off == 0:
+            preamble = data[:BLOCK_LEN]
             continue
         if number != len(pages) or (expected and total != expected) or address in pages:
             raise ConfigError(f"{what} is damaged: block {number} of {total} is not the one that follows")
