@@ -16,7 +16,7 @@ from small_devices import KINDS, SmallDevice, imported_len
 
 CEILINGS = Path(__file__).with_name("ceilings.json")
 # Room above what is measured, in hundredths, and to what it is rounded.
-ROOM = 2
+ROOM = 4
 STEP_LEN = 20
 CONNECTIONS = 4
 STREAMS = 4
