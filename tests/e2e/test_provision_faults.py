@@ -4,6 +4,9 @@ import contextlib
 import os
 import pty
 import random
+import signal
+import subprocess
+import sys
 import threading
 import tty
 
@@ -27,6 +30,7 @@ NEW = assemble(
 CUT_OCTETS = sorted(random.Random(4).sample(range(1, 1500), 6))
 COMMIT = 8  # the exchange in which the board writes: soft reset, import, facts, four pieces, commit
 EXCHANGES = 9
+PATIENCE_S = 30
 
 
 def quiet(_):
@@ -107,6 +111,22 @@ def test_a_cable_pulled_at_any_octet_leaves_whole_records(old, octet):
         provision(old.port)
     for kind, octets in records_of(old).items():
         assert octets in (OLD.payloads.get(kind), NEW.payloads.get(kind)), kind
+
+
+def test_an_interruption_after_all_is_written_still_tells_the_secret_that_was_drawn(old):
+    command = ["-m", "homeport", "provision", "new", "--port", old.port, "--replace"]
+    process = subprocess.Popen(
+        [sys.executable, *command],
+        env={**os.environ, "HOMEPORT_DEVICE_KEY": bytes(16).hex()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while "starts again" not in (line := process.stderr.readline()):
+        assert line, "it ended before"
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    assert "label secret" in out and process.returncode == 0
 
 
 def test_a_program_that_runs_is_interrupted(old):

@@ -13,7 +13,7 @@ from homeport.boards.descriptors import load_board
 from homeport.boards.serial_port import choose_port
 from homeport.cli.context import settings_of
 from homeport.cli.output import progress
-from homeport.errors import ConfigError
+from homeport.errors import BoardError, ConfigError
 from homeport.provisioning.board import Facts, SerialTarget, check_board
 from homeport.provisioning.image import ImageTarget, open_image
 from homeport.provisioning.label import TERMINAL, Label, as_text, write_label
@@ -70,11 +70,18 @@ def find_out(ctx: typer.Context, target: Target, board: str | None) -> Facts:
 
 
 def begin_life(ctx: typer.Context, target: Target) -> str | None:
-    """Start a board again; what it says that it is."""
+    """Start a board again; what it says that it is. All is written: whatever happens now, what was drawn for the board
+    still has to be told."""
     if isinstance(target, ImageTarget):
         return None
     progress(ctx, "the board starts again")
-    return target.restart(_LIFE_S)
+    try:
+        return target.restart(_LIFE_S)
+    except BoardError as error:
+        progress(ctx, f"{error}: what was written stays")
+    except KeyboardInterrupt:
+        progress(ctx, "not waited for")
+    return None
 
 
 def write_labels(ctx: typer.Context, shown: Label, paths: Sequence[str]) -> None:
