@@ -6,7 +6,7 @@ that finds the mark goes on from there. `secrets` stay.
 """
 
 from homeport_core.errors import ConfigError, StorageError
-from homeport_core.provisioning import dump, load
+from homeport_core.provisioning import check_config, dump, load
 from homeport_core.record import CONFIG, USERS
 from homeport_core.users_file import NO_LIST_LEN
 
@@ -42,6 +42,7 @@ def _finish(store: object) -> None:
     try:
         payload = store.read(CONFIG)
         config = None if payload is None else load(payload)
+        check_config(config or {})
     except (ConfigError, StorageError):
         config = {}  # it may well be why the device is reset
     if config is not None:

@@ -82,6 +82,12 @@ class Reset(unittest.TestCase):
         factory_reset(self.store())
         self.assertEqual(self.store().read(CONFIG), b"{}")
 
+    def test_a_config_that_the_device_refuses_is_replaced(self):
+        for config in (b'{"settings":{"of_another_version":true}}', b'{"wifi":[[1,2]]}', b'{"settings":[]}'):
+            self.store().write(CONFIG, config)
+            factory_reset(self.store())
+            self.assertEqual(self.store().read(CONFIG), b"{}")
+
     def test_a_reset_that_a_cut_interrupted_is_finished_by_the_next_start(self):
         interrupted = 0
         content = bytes(self.flash.content)
