@@ -113,6 +113,29 @@ def test_a_cable_pulled_at_any_octet_leaves_whole_records(old, octet):
         assert octets in (OLD.payloads.get(kind), NEW.payloads.get(kind)), kind
 
 
+def test_an_interruption_is_one_line_that_says_how_the_board_is():
+    line, end = pty.openpty()
+    tty.setraw(end)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "homeport", "provision", "new", "--port", os.ttyname(end)],
+        env={**os.environ, "HOMEPORT_DEVICE_KEY": bytes(16).hex()},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(end)
+    while True:  # until it talks to the board; before it has the port open there is nobody
+        with contextlib.suppress(OSError):
+            if os.read(line, 1):
+                break
+    process.send_signal(signal.SIGINT)
+    out, said = process.communicate(timeout=PATIENCE_S)
+    os.close(line)
+    assert (out, process.returncode) == ("", 130)
+    (only,) = said.splitlines()
+    assert only.startswith("error: interrupted: each record of the board is the old or the new one")
+
+
 def test_an_interruption_after_all_is_written_still_tells_the_secret_that_was_drawn(old):
     command = ["-m", "homeport", "provision", "new", "--port", old.port, "--replace"]
     process = subprocess.Popen(

@@ -30,7 +30,7 @@ def board_users(
     """Export the list of users of a board, or of an image, to a file of version 4; it may hold users' keys."""
     if file.exists() and not replace:
         raise ConfigError(f"{file} is there already: it is not replaced without --replace")
-    with open_target(port, image, board) as target:
+    with open_target(ctx, port, image, board) as target:
         facts = find_out(ctx, target, board)
         payload = target.users(FACTORY if factory else USERS)
         begin_life(ctx, target)

@@ -110,7 +110,7 @@ def provision(
         secret = read_label_secret(label_secret, label_secret_file, device_id)
         identity = Identity(read_key(key_file, directory), secret)
     data = assemble(device_id, identity, wishes, user_list, factory_list)
-    with open_target(port, image, board) as target:
+    with open_target(ctx, port, image, board) as target:
         facts = find_out(ctx, target, board)
         check_replacement(facts.device_id, facts.records, data, replace)
         with registered(directory, device_id, identity.key if identity else None, replace):

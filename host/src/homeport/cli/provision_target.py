@@ -12,13 +12,14 @@ import typer
 from homeport.boards.descriptors import load_board
 from homeport.boards.serial_port import choose_port
 from homeport.cli.context import settings_of
-from homeport.cli.output import progress
+from homeport.cli.output import ExitCode, print_error, progress
 from homeport.errors import BoardError, ConfigError
 from homeport.provisioning.board import Facts, SerialTarget, check_board
 from homeport.provisioning.image import ImageTarget, open_image
 from homeport.provisioning.label import TERMINAL, Label, as_text, write_label
 from homeport.provisioning.serial_line import open_line
 
+_INTERRUPTED = "interrupted: each record of the board is the old or the new one; run the command again, with --replace"
 _LIFE_S = 20.0  # until a device says what it is; joining a network takes a while
 
 Id = Annotated[str, typer.Argument(metavar="DEVICE", help="The device's id, which is also its name in DNS.")]
@@ -44,7 +45,7 @@ def check_target(port: str | None, image: Path | None) -> None:
 
 
 @contextlib.contextmanager
-def open_target(port: str | None, image: Path | None, board: str | None) -> Iterator[Target]:
+def open_target(ctx: typer.Context, port: str | None, image: Path | None, board: str | None) -> Iterator[Target]:
     """What is to be provisioned; after an error a board goes on as it was. Raises ConfigError."""
     check_target(port, image)
     if image is not None:
@@ -53,6 +54,10 @@ def open_target(port: str | None, image: Path | None, board: str | None) -> Iter
     target = SerialTarget(lambda: open_line(port))
     try:
         yield target
+    except KeyboardInterrupt:
+        target.abandon()
+        print_error({"error": "Interrupted", "reason": _INTERRUPTED}, settings_of(ctx).json)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
     except BaseException:
         target.abandon()
         raise
