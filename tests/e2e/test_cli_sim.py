@@ -86,6 +86,12 @@ def test_a_device_that_is_terminated_ends(tmp_path):
     assert process.returncode in (-signal.SIGTERM, 128 + signal.SIGTERM)
 
 
+def test_what_a_simulated_board_keeps_is_for_its_owner_alone(tmp_path):
+    folder = tmp_path / "board"
+    homeport("sim", "light", "--board", folder, "--", "--setup-port", "none")
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
 @pytest.mark.parametrize("runtime", RUNTIMES)
 def test_the_key_is_not_in_the_list_of_processes(tmp_path, runtime):
     with device(Ports(), tmp_path, app="light", runtime=runtime) as process:

@@ -68,6 +68,7 @@ def sim(
     """Run an example device, until it is interrupted."""
     if board is not None:
         chosen = _chosen(runtime)
+        make_private_directory(board)
         where = ["--board", str(board), *(["--local-port", str(local_port)] if local_port else [])]
         command = firmware.command(app, chosen, [*where, *(options or [])])
         raise typer.Exit(run_board(command, os.environ | firmware.runtime_environment(chosen)))
