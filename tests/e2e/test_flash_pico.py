@@ -130,7 +130,7 @@ def test_another_board_is_one_line(name: str, other: str, found: str, tmp_path: 
     [
         (firmware_images.rp2_firmware(0xE48BFF59), "is for RP2350, not for RP2040"),
         (firmware_images.rp2_firmware()[:-512], "is cut short"),
-        (firmware_images.esp32_firmware(), "is no UF2 file"),
+        (firmware_images.esp32_firmware(), "official.uf2 is no UF2 file"),
     ],
 )
 def test_a_wrong_file_is_one_line(data: bytes, words: str, tmp_path: Path) -> None:

@@ -75,6 +75,8 @@ class Flashing:
     def drive(self, folder: Path | None) -> None:
         """Flash an RP2 board on its USB drive. Raises ConfigError when nothing was erased, BoardError."""
         image, wishes = self.image, self.wishes
+        if MICROPYTHON in image.parts:
+            rp2.firmware(image.board, image.parts[MICROPYTHON], wishes.name)
         steps = plan_drive(image, wishes.erase_records)
         written = [step.area for step in steps if step.action is Action.WRITE]
         files = image.board.filesystem in written
