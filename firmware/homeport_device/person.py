@@ -44,11 +44,14 @@ class Person:
         return self._switch is None or self._switch.is_on
 
     def step(self, now_ms: int, state: int, is_faulty: bool = False) -> None:
-        """Look at button and switch, and move the light. `state` is the network's, as `status_light` calls it."""
-        if self._switch is not None and self._switch.step(now_ms, self._read_switch()):
-            log.event(log.PERSON, "remote access switched", "on" if self._switch.is_on else "off")
+        """Look at button and switch, and move the light. `state` is the network's, as `status_light` calls it.
+
+        Pairing closes first: a pin that cannot be read must not keep it open.
+        """
         if self._window is not None and self._window.step(now_ms):
             log.event(log.PERSON, _SAID[CLOSED])
+        if self._switch is not None and self._switch.step(now_ms, self._read_switch()):
+            log.event(log.PERSON, "remote access switched", "on" if self._switch.is_on else "off")
         if self._button is not None:
             self._take(now_ms, self._button.step(now_ms, self._read_button()))
         self.light.show(now_ms, self._shown(state, is_faulty or self.is_faulty))

@@ -132,6 +132,14 @@ class PairingTest(PersonCase):
         self.assertFalse(self.acl.pair_allowed(Stranger()))
         self.assertEqual(self.shows(), ATTACHED)
 
+    def test_it_closes_in_time_though_a_pin_cannot_be_read(self):
+        self.begin()
+        self.press()
+        self.assertEqual(self.acl.pairing_mask, PAIRING)
+        del self.pressed["SWITCH"]
+        self.assertRaises(KeyError, self.person.step, ticks.add(self.now_ms, 120000), self.state)
+        self.assertEqual(self.acl.pairing_mask, 0)
+
     def test_a_press_that_the_owner_forbade_is_told_and_shows_nothing(self):
         self.begin()
         self.acl.set_settings(DEFAULTS[0] & ~PAIRING, DEFAULTS[1])
