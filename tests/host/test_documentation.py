@@ -11,7 +11,8 @@ from homeport.cli.main import app
 from typer.testing import CliRunner
 
 ROOT = Path(__file__).parents[2]
-TEXTS = {document: document.read_text() for document in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])}
+PAGES = sorted(page for pattern in ("*.md", "docs/*.md", "boards/*/*.md") for page in ROOT.glob(pattern))
+TEXTS = {page: page.read_text() for page in PAGES}
 BLOCKS = [block for page in TEXTS.values() for block in re.findall(r"^```(\w*)\n(.*?)^```$", page, re.M | re.S)]
 SNIPPETS = [text for language, text in BLOCKS if language == "python"]
 COMMANDS = [
@@ -41,7 +42,7 @@ def test_commands_and_their_options_exist(command):
     assert (result.exit_code, result.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("document", TEXTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", TEXTS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_to_files(document):
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", TEXTS[document]):
         assert (document.parent / target).exists(), target
