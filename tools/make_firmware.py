@@ -17,9 +17,10 @@ from homeport.boards import esp32, rp2
 from homeport.boards.board import Board
 from homeport.boards.descriptors import board_names, load_board, pins_file
 from homeport.boards.filesystem import build_filesystem
-from homeport.boards.image import FILESYSTEM, MAIN, MICROPYTHON, Image
+from homeport.boards.image import FILESYSTEM, MAIN, MICROPYTHON, ROMFS, Image
 from homeport.boards.image_folder import MANIFEST, save_image
 from homeport.boards.products import products
+from homeport.boards.romfs import build_romfs, check_romfs
 from homeport.errors import ConfigError, HomeportError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -27,10 +28,24 @@ EXAMPLES = ROOT / "firmware/examples"
 OUT = ROOT / "build/firmware"
 FILES = "files"
 LIBRARY = "lib"
+# Where the code is, in a board's files, that ROMFS has too: the library there would win over that in ROMFS.
+SPARE = "mpy"
+START = """\
+from {app} import device
+
+device.run()
+"""
+START_IN_PLACE = """\
+# The code runs in place where MicroPython has mounted ROMFS, and is copied into memory where it has not.
+import sys
+
+if "/rom/lib" not in sys.path:
+    sys.path.append("mpy")
+"""
 FIRMWARE_MAX = 16 * 1024 * 1024
 # All that may be in the folder of an image.
 OURS = {FILES, MANIFEST, "filesystem.img", "filesystem.uf2", "merged.bin", "merged.uf2", "micropython.bin",
-        "micropython.uf2", "records.bin"}  # fmt: skip
+        "micropython.uf2", "records.bin", "romfs.img"}  # fmt: skip
 
 
 def application(name: str) -> Path:
@@ -49,16 +64,29 @@ def clear(folder: Path) -> None:
         if others:
             raise ConfigError(f"{folder} has {others[0]} in it, which is not of an image: not replaced")
         shutil.rmtree(folder)
-    (folder / FILES / LIBRARY).mkdir(parents=True)
+    (folder / FILES).mkdir(parents=True)
 
 
 def write_files(folder: Path, board: Board, app: Path, variant: str) -> dict[str, bytes]:
     """Compile the application and the firmware into `folder`; returns all files by their paths on the board."""
-    build(folder / LIBRARY, [app], board.name, variant)
-    (folder / MAIN).write_text(f"from {app.stem} import device\n\ndevice.run()\n")
+    build(folder / (SPARE if board.romfs else LIBRARY), [app], board.name, variant)
+    (folder / MAIN).write_text((START_IN_PLACE if board.romfs else "") + START.format(app=app.stem))
     if pins_file(board).is_file():
         shutil.copyfile(pins_file(board), folder / "pins.py")
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def code(board: Board, files: dict[str, bytes]) -> dict[str, bytes]:
+    """The part of the image from which code runs in place, for boards that have a place for it. Raises ConfigError
+    when it does not fit."""
+    if board.romfs is None:
+        return {}
+    modules = {
+        f"{LIBRARY}/{path[len(SPARE) + 1 :]}": data for path, data in files.items() if path.startswith(f"{SPARE}/")
+    }
+    image = build_romfs(modules)
+    check_romfs(board, image)
+    return {ROMFS: image}
 
 
 def read_firmware(board: Board, path: Path) -> bytes:
@@ -78,7 +106,8 @@ def make(folder: Path, board: Board, app: Path, variant: str, firmware: Path | N
     given = {} if firmware is None else {MICROPYTHON: read_firmware(board, firmware)}
     clear(folder)
     files = write_files(folder / FILES, board, app, variant)
-    image = Image(board, app.stem, variant, {FILESYSTEM: build_filesystem(board, files), **given})
+    parts = {FILESYSTEM: build_filesystem(board, files), **code(board, files), **given}
+    image = Image(board, app.stem, variant, parts)
     for name, data in products(image, str(firmware)).items():
         (folder / name).write_bytes(data)
     save_image(folder, image)

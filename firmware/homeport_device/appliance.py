@@ -39,6 +39,8 @@ _SETUP_MODULES = (
     "homeport_device.setup_server",
 )
 _CAUSES = ("unknown", "power on", "reset pin", "watchdog", "software", "brownout")
+# Whether this runs from ROMFS, where it takes little memory.
+_CODE = ", code in place" if __file__.startswith("/rom/") else ""
 
 
 def run(device: object) -> None:
@@ -85,7 +87,7 @@ class Appliance:
     def start(self) -> None:
         """Make the device and its parts. Raises what stands in the way."""
         device, hardware = self._device, self._hardware
-        log.event(log.START, "started:", _CAUSES[hardware.reset_cause()])
+        log.event(log.START, "started:", _CAUSES[hardware.reset_cause()] + _CODE)
         self._start_device()
         now_ms = device.stack.port.now_ms()
         wifi = hardware.wifi()

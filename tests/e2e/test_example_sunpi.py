@@ -141,7 +141,7 @@ def test_the_station_as_boards_get_it_does_the_same(tmp_path):
     with subprocess.Popen(
         [micropython, "-X", "heapsize=300k", "main.py", "--board", board.folder, "--local-port", str(ports.local)],
         cwd=tmp_path / "made/files",
-        env={**os.environ, "MICROPYPATH": "lib:.frozen"},
+        env={**os.environ, "MICROPYPATH": ".frozen"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     ) as process:

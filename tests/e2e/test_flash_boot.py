@@ -22,6 +22,7 @@ from homeport.boards.descriptors import load_board
 from homeport.boards.esp32 import merged
 from homeport.boards.filesystem import read_files
 from homeport.boards.image_folder import load_image
+from homeport.boards.romfs import read_romfs
 from homeport.boards.uf2 import parse_uf2
 from processes import Ports, answer, basestation, homeport
 from serial_board import ROOT, SerialBoard
@@ -51,15 +52,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def board(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """A board with that image in its flash, and a basestation."""
+@pytest.fixture(scope="module", params=[True, False], ids=["with-romfs", "without-romfs"])
+def board(
+    request: pytest.FixtureRequest, built: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SimpleNamespace]:
+    """A board with that image in its flash, whose MicroPython knows ROMFS or does not, and a basestation."""
     root, ports = tmp_path_factory.mktemp("board"), Ports()
     (root / "board").mkdir()
     shutil.copyfile(built / "filesystem.img", root / "board/littlefs.img")
+    if request.param:
+        shutil.copyfile(built / "romfs.img", root / "board/romfs.img")
     assert homeport("basestation", "init", root / "basestation").returncode == 0
     with SerialBoard(root / "board") as running, basestation(root / "basestation", ports):
-        yield SimpleNamespace(root=root, ports=ports, running=running, home=root / "home")
+        yield SimpleNamespace(root=root, ports=ports, running=running, home=root / "home", has_romfs=request.param)
 
 
 def test_the_image_is_what_the_files_are(built: Path) -> None:
@@ -67,13 +72,24 @@ def test_the_image_is_what_the_files_are(built: Path) -> None:
     found = read_files(unix, load_image(built, unix).parts["filesystem"])
     files = {str(path.relative_to(built / "files")): path for path in (built / "files").rglob("*") if path.is_file()}
     assert found == {name: path.read_bytes() for name, path in files.items()}
-    assert {"main.py", "pins.py", f"lib/{APP}.mpy"} <= set(found)
-    assert not [name for name in found if name.endswith(".py") and name.startswith("lib/")]
+    assert {"main.py", "pins.py", f"mpy/{APP}.mpy"} <= set(found)
+    assert not [name for name in found if name.endswith(".py") and "/" in name]
+
+
+def test_romfs_has_the_code_of_the_files(built: Path) -> None:
+    """And nothing of it is in the files' library, which MicroPython would take first."""
+    unix = load_board("unix")
+    image = load_image(built, unix)
+    files = read_files(unix, image.parts["filesystem"])
+    code = {path.replace("mpy/", "lib/"): data for path, data in files.items() if path.startswith("mpy/")}
+    assert read_romfs(image.parts["romfs"]) == code
+    assert not [path for path in files if path.startswith("lib/")]
 
 
 def test_it_boots_and_asks_to_be_set_up(board: SimpleNamespace) -> None:
     said = board.running.wait_for("set-up network")
     assert "Traceback" not in said
+    assert ("code in place" in said) is board.has_romfs
 
 
 def test_it_is_provisioned_attaches_and_answers_a_client(board: SimpleNamespace) -> None:
@@ -114,10 +130,12 @@ def test_an_esp32_gets_one_file_with_everything_and_flashing_writes_the_same(tmp
     image = load_image(folder, load_board("esp32"))
     assert (image.app, image.variant, image.version) == ("light", "tiny", "v1.29.0")
     assert (folder / "merged.bin").read_bytes() == merged(image)
-    assert not (folder / "files/lib/homeport_streams.mpy").exists()
+    assert (folder / "files/mpy/homeport_firmware.mpy").exists()
+    assert not (folder / "files/mpy/homeport_streams.mpy").exists()
     with FakeEsp32() as chip:
         assert homeport("flash", "--board", "esp32", "--port", chip.port, "--image", folder, "--yes").returncode == 0
-        assert chip.flash[0x1000:0x3F0000] == merged(image)
+        assert chip.flash[0x1000 : 0x1000 + len(merged(image))] == merged(image)
+        assert chip.flash[0x3B0000:0x3F0000].startswith((folder / "romfs.img").read_bytes())
 
 
 @pytest.mark.parametrize(

@@ -33,11 +33,12 @@ def test_each_has_a_descriptor_pins_and_a_readme(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["esp32", "esp32_s3", "esp32_c3"])
-def test_an_esp32_has_its_records_behind_its_files_at_the_end_of_its_flash(name: str) -> None:
+def test_an_esp32_has_code_behind_its_files_and_records_at_the_end_of_its_flash(name: str) -> None:
     board = load_board(name)
     assert isinstance(board.kind, Esp32Chip)
     assert board.filesystem is not None
-    assert board.records == Area(board.filesystem.end, 0x10000)
+    assert board.romfs == Area(board.filesystem.end, 0x40000)
+    assert board.records == Area(board.romfs.end, 0x10000)
     assert board.records.end == board.flash_len
 
 
@@ -71,12 +72,15 @@ def changed(document: dict[str, object], **fields: object) -> bytes:
         (ESP32, {"flash_len": 4194304}, "field 'flash_len': expected a hex text"),
         (ESP32, {"flash_len": "0x400001"}, "field 'flash_len': expected a multiple of 0x1000"),
         (ESP32, {"flash_len": "absent"}, "has the fields 'flash_len' and 'filesystem'"),
-        (ESP32, {"flash_len": "0x200000"}, "field 'filesystem': 0x220000-0x3f0000 is expected to end within"),
+        (ESP32, {"flash_len": "0x200000"}, "field 'filesystem': 0x220000-0x3b0000 is expected to end within"),
         (ESP32, {"esp32": []}, "field 'esp32': expected a JSON object"),
         (ESP32, {"esp32": {"chip_id": 0}}, "field 'esp32.bootloader_at' is missing"),
         (ESP32, {"esp32": {"chip_id": 70000, "bootloader_at": "0x0"}}, "field 'esp32.chip_id': expected a number"),
         (ESP32, {"esp32": {"chip_id": 0, "bootloader_at": "0x0", "x": 1}}, "unknown field 'esp32.x'"),
-        (ESP32, {"records": {"at": "0x3e0000", "len": "0x10000"}}, "'filesystem' and 'records' overlap"),
+        (ESP32, {"records": {"at": "0x3a0000", "len": "0x10000"}}, "'filesystem' and 'records' overlap"),
+        (ESP32, {"records": {"at": "0x3e0000", "len": "0x10000"}}, "'romfs' and 'records' overlap"),
+        (ESP32, {"romfs": {"at": "0x3b1000", "len": "0x30000"}}, "field 'romfs': 0x3b1000-0x3e1000 is expected to be"),
+        (ESP32, {"romfs": {"at": "0x3b0000", "len": "0x800"}}, "field 'romfs.len': expected a multiple of 0x1000"),
         (ESP32, {"records": {"at": "0x3f0000"}}, "field 'records.len' is missing"),
         (ESP32, {"records": {"at": "0x3f0000", "len": "0x0"}}, "field 'records.len': expected a multiple"),
         (

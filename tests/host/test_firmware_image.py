@@ -15,7 +15,7 @@ from homeport.boards import esp32, rp2
 from homeport.boards.board import Area
 from homeport.boards.descriptors import load_board
 from homeport.boards.filesystem import add_files, build_filesystem, read_files
-from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, Image
+from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, ROMFS, Image
 from homeport.boards.image_folder import image_board, load_image, save_image
 from homeport.boards.manifest import parse_manifest
 from homeport.boards.partition_table import find_partition, parse_table
@@ -39,35 +39,39 @@ def test_micropythons_file_is_taken_apart_and_put_together(name: str) -> None:
     start = esp32.pieces(image_for(name))[0].at
     assert merged[: len(found.bootloader)] == found.bootloader
     assert merged[0x10000 - start : 0x10000 - start + len(found.app)] == found.app
-    assert read_files(board, merged[0x220000 - start :]) == FILES
+    assert read_files(board, merged[0x220000 - start : 0x3B0000 - start]) == FILES
+    assert merged[0x3B0000 - start :].startswith(image_for(name).parts[ROMFS])
 
 
 def test_the_table_has_micropythons_partitions_and_ours() -> None:
     found = parse_table(esp32.take_apart(ESP32, firmware_for("esp32"), "official.bin").table)
-    assert [partition.name for partition in found] == ["nvs", "phy_init", "factory", "vfs", "homeport"]
-    assert [partition.area for partition in found[-2:]] == [ESP32.filesystem, ESP32.records]
+    assert [partition.name for partition in found] == ["nvs", "phy_init", "factory", "vfs", "romfs", "homeport"]
+    assert [partition.area for partition in found[-3:]] == [ESP32.filesystem, ESP32.romfs, ESP32.records]
+    assert (found[-2].type, found[-2].subtype) == (1, 0x8F)
 
 
-def test_a_place_for_files_that_micropython_names_gives_way_to_ours() -> None:
-    partitions = (*firmware_images.TABLE, ("vfs", 1, 0x81, 0x200000, 0x200000))
-    data = firmware_images.esp32_firmware(partitions=partitions)
-    files = find_partition(parse_table(esp32.take_apart(ESP32, data, "official.bin").table), "vfs")
-    assert files is not None
-    assert files.area == ESP32.filesystem
+def test_places_for_files_and_code_that_micropython_names_give_way_to_ours() -> None:
+    places = (("romfs", 1, 0x8F, 0x200000, 0x60000), ("vfs", 1, 0x81, 0x260000, 0x1A0000))
+    data = firmware_images.esp32_firmware(partitions=(*firmware_images.TABLE, *places))
+    found = parse_table(esp32.take_apart(ESP32, data, "official.bin").table)
+    for name, area in (("vfs", ESP32.filesystem), ("romfs", ESP32.romfs)):
+        partition = find_partition(found, name)
+        assert partition is not None
+        assert partition.area == area
 
 
 def test_a_merged_image_ends_before_the_records() -> None:
     """Whoever writes it with another tool keeps what the device remembers."""
     assert ESP32.records is not None
-    assert 0x1000 + len(esp32.merged(image_for("esp32"))) == ESP32.records.at
+    assert 0x1000 + len(esp32.merged(image_for("esp32"))) <= ESP32.records.at
     merged = esp32.merged(image_for("esp32", records=records_region()))
     assert merged.endswith(records_region())
     assert 0x1000 + len(merged) == ESP32.flash_len
 
 
-def test_an_image_without_micropython_merges_to_its_file_system() -> None:
+def test_an_image_without_micropython_merges_to_its_file_system_and_code() -> None:
     image = image_for("esp32", with_micropython=False)
-    assert esp32.merged(image) == image.parts[FILESYSTEM]
+    assert esp32.merged(image).rstrip(b"\xff") == (image.parts[FILESYSTEM] + image.parts[ROMFS]).rstrip(b"\xff")
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,7 @@ def test_the_manifest_names_what_there_is(tmp_path: Path) -> None:
         "what": "filesystem",
         "file": "filesystem.img",
         "at": "0x220000",
-        "len": 0x1D0000,
+        "len": 0x190000,
         "sha256": hashlib.sha256(image.parts[FILESYSTEM]).hexdigest(),
     }
 
@@ -197,7 +201,7 @@ def test_an_image_for_another_board_is_refused(tmp_path: Path) -> None:
 def test_a_part_cut_short_is_refused_by_name(tmp_path: Path) -> None:
     folder = image_folder(tmp_path / "image", "esp32")
     os.truncate(folder / "filesystem.img", 1000)
-    with pytest.raises(ConfigError, match=r"filesystem\.img is cut short: it has 1000 of 1900544 octets"):
+    with pytest.raises(ConfigError, match=r"filesystem\.img is cut short: it has 1000 of 1638400 octets"):
         load_image(folder, ESP32)
 
 
@@ -219,6 +223,20 @@ def test_an_image_that_would_start_nothing_is_refused() -> None:
     image = image_for("esp32", files={"lib/app.mpy": b""})
     with pytest.raises(ConfigError, match=r"there is no main\.py in the file system"):
         image.check()
+
+
+def test_an_image_without_code_for_its_place_is_refused() -> None:
+    """The board would run what is there from before."""
+    image = image_for("esp32")
+    parts = {what: data for what, data in image.parts.items() if what != ROMFS}
+    with pytest.raises(ConfigError, match="there is no ROMFS in the image: make it again"):
+        Image(ESP32, "app", "full", parts).check()
+
+
+def test_damaged_code_is_refused() -> None:
+    image = image_for("esp32")
+    with pytest.raises(ConfigError, match="no ROMFS image"):
+        image.with_part(ROMFS, b"\xff" * 100).check()
 
 
 def test_an_image_without_files_is_refused() -> None:
@@ -306,14 +324,14 @@ def test_every_manifest_cut_short_is_refused() -> None:
 
 def test_a_file_system_for_another_board_is_refused() -> None:
     files = build_filesystem(load_board("pico2_w"), FILES)
-    with pytest.raises(ConfigError, match="the file system has 2621440 octets, board esp32 takes 1900544"):
+    with pytest.raises(ConfigError, match="the file system has 2621440 octets, board esp32 takes 1638400"):
         Image(ESP32, "app", "full", {FILESYSTEM: files}).check()
 
 
 def test_the_pieces_follow_each_other_and_never_touch_the_records() -> None:
     found = esp32.pieces(image_for("esp32"))
     assert MICROPYTHON in image_for("esp32").parts
-    assert [piece.at for piece in found] == [0x1000, 0x8000, 0x10000, 0x220000]
+    assert [piece.at for piece in found] == [0x1000, 0x8000, 0x10000, 0x220000, 0x3B0000]
     for first, second in zip(found, found[1:]):
         assert not first.area.overlaps(second.area)
     assert ESP32.records is not None

@@ -19,6 +19,7 @@ BLANK = b"\xff" * REGION_LEN
 LEFTOVERS = b"\x12\x34" * (REGION_LEN // 2)
 STOCK = parse_table(firmware_images.table(firmware_images.TABLE))
 OURS = parse_table(esp32.take_apart(ESP32, firmware_images.esp32_firmware(), "f").table)
+WITHOUT_ROMFS = [partition for partition in OURS if partition.name != "romfs"]
 
 
 def plan(image: Image, found: Found | None, erase_records: bool | None = None) -> list[Step]:
@@ -38,6 +39,7 @@ def test_a_new_board_gets_everything_and_keeps_the_empty_place() -> None:
         (Action.WRITE, 0x8000),
         (Action.WRITE, 0x10000),
         (Action.WRITE, 0x220000),
+        (Action.WRITE, 0x3B0000),
     ]
 
 
@@ -107,13 +109,15 @@ def test_records_elsewhere_are_not_lost_in_silence() -> None:
 
 def test_an_application_alone_goes_onto_a_board_with_our_partitions() -> None:
     steps = plan(image_for("esp32", with_micropython=False), Found(OURS, records_region()))
-    assert [(step.action, step.area) for step in steps if step.action is Action.WRITE] == [
-        (Action.WRITE, ESP32.filesystem)
+    written = [step for step in steps if step.action is Action.WRITE]
+    assert [(step.area.at, step.what) for step in written] == [
+        (0x220000, "the application and its files"),
+        (0x3B0000, "the application's code, run in place"),
     ]
     assert Step(Action.KEEP, "MicroPython", Area(0, 0x220000)) in steps
 
 
-@pytest.mark.parametrize("partitions", [STOCK, ()])
+@pytest.mark.parametrize("partitions", [STOCK, WITHOUT_ROMFS, ()])
 def test_an_application_alone_is_nothing_for_a_board_without_them(partitions: list[object]) -> None:
     with pytest.raises(ConfigError, match="name its file with --firmware"):
         plan(image_for("esp32", with_micropython=False), Found(partitions, BLANK))  # type: ignore[arg-type]

@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from board_images import image_folder
 from homeport.boards.descriptors import load_board
-from homeport.boards.filesystem import build_filesystem
-from homeport.boards.image import FILESYSTEM, RECORDS, Image
-from homeport.boards.image_folder import load_image, save_image
+from homeport.boards.image import FILESYSTEM, RECORDS
+from homeport.boards.image_folder import load_image
 from homeport.errors import ConfigError, StorageError
 from homeport.provisioning.data_set import Identity, Wishes, assemble
 from homeport.provisioning.image import open_image
@@ -29,9 +29,7 @@ def quiet(_):
 def make_image(folder, board_name):
     """An image as `make firmware` makes it, with hardly anything in it."""
     board = load_board(board_name)
-    files = {"main.py": b"print(1)\n", "lib/app.py": b"\n"}
-    folder.mkdir()
-    save_image(folder, Image(board, "app", "full", {FILESYSTEM: build_filesystem(board, files)}))
+    image_folder(folder, board_name, with_micropython=False)
     return board
 
 

@@ -59,10 +59,12 @@ class SimulatedBoard:
 
     def __init__(self, folder):
         folder.mkdir()
-        shutil.copy(make_firmware("unix") / "filesystem.img", folder / "littlefs.img")
+        image = make_firmware("unix")
+        shutil.copy(image / "filesystem.img", folder / "littlefs.img")
+        shutil.copy(image / "romfs.img", folder)
         shutil.copy(ROOT / "boards/unix/pins.py", folder)
         self._button = folder / "pins/BUTTON"
-        self._board = SerialBoard(folder, heap="400k")
+        self._board = SerialBoard(folder, heap="560k")  # ROMFS is in it
         self._board.plug()
         self.port, self.local_port = self._board.port, self._board.local_port
 

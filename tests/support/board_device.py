@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from device_process import DeviceProcess
+from homeport.boards.romfs import build_romfs
 from homeport_device.acl import Acl
 from homeport_device.acl_file import AclFile
 from scripted_world import Basestation, Client
@@ -30,8 +31,8 @@ def build(out: Path, apps: list[Path] | None = None, board: str = "unix", varian
 def rom(tree: Path) -> Path:
     """All of a build as an image (ROMFS) from which code runs in place."""
     image = tree.with_suffix(".romfs")
-    command = [Path(sys.executable).parent / "mpremote", "romfs", "--output", image, "build", tree]
-    subprocess.run(command, check=True, capture_output=True)
+    files = (path for path in tree.rglob("*") if path.is_file())
+    image.write_bytes(build_romfs({str(path.relative_to(tree)): path.read_bytes() for path in files}))
     return image
 
 

@@ -3,11 +3,13 @@
 import firmware_images
 from homeport.boards.descriptors import load_board
 from homeport.boards.filesystem import build_filesystem
-from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, Image
+from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, ROMFS, Image
 from homeport.boards.image_folder import save_image
+from homeport.boards.romfs import build_romfs
 from homeport_core.record import CONFIG, KINDS, REGION_LEN, slot_file, slot_offset
 
 FILES = {"main.py": b"print('hello')\n", "lib/app.mpy": bytes(range(256)) * 20, "pins.py": b"PINS = {}\n"}
+CODE = {"lib/app.mpy": FILES["lib/app.mpy"]}
 
 
 def firmware_for(name):
@@ -21,6 +23,8 @@ def image_for(name, with_micropython=True, records=None, files=FILES):
     """An image for a board."""
     board = load_board(name)
     parts = {FILESYSTEM: build_filesystem(board, files)}
+    if board.romfs:
+        parts[ROMFS] = build_romfs(CODE)
     if with_micropython:
         parts[MICROPYTHON] = firmware_for(name)
     if records is not None:

@@ -1,8 +1,9 @@
 """What the firmware of a board does before its prompt, for MicroPython's Unix port: see serial_board.
 
 Run as `micropython -i serial_board_boot.py DIR BLOCKS MAIN --board DIR …`; MAIN is 0 where main.py is left alone, as
-after a soft reset out of the raw prompt. DIR/littlefs.img is the file system, mounted at /flash. What remains of the
-command line is what an application on this simulated board sees.
+after a soft reset out of the raw prompt. DIR/littlefs.img is the file system, mounted at /flash. DIR/romfs.img, where
+there is one, is mounted at /rom, as by a MicroPython that was built with ROMFS. What remains of the command line is
+what an application on this simulated board sees.
 """
 
 import os
@@ -64,6 +65,18 @@ def mount(folder, blocks):
     sys.path[:] = ["", "/flash", "/flash/lib"] + [path for path in sys.path[1:] if path]
 
 
+def mount_romfs(folder):
+    path = folder + "/romfs.img"
+    try:
+        image = bytearray(os.stat(path)[6])
+    except OSError:
+        return
+    with open(path, "rb") as file:
+        file.readinto(image)
+    vfs.mount(vfs.VfsRom(image), "/rom")
+    sys.path.extend(["/rom", "/rom/lib"])
+
+
 def run(name):
     try:
         with open(name) as file:
@@ -82,6 +95,7 @@ def run(name):
 folder, blocks, with_main = sys.argv[1:4]
 sys.argv[1:] = sys.argv[4:]
 mount(folder, int(blocks))
+mount_romfs(folder)
 run("boot.py")
 if with_main == "1":
     run("main.py")

@@ -3,24 +3,28 @@
     {"title": "ESP32 with …", "platform": "esp32", "chip": "ESP32", "micropython": "ESP32_GENERIC", "variant": "full",
      "heap_len": 112640, "flash_len": "0x400000",
      "esp32": {"chip_id": 0, "bootloader_at": "0x1000"},
-     "filesystem": {"at": "0x220000", "len": "0x1d0000", "program_len": 32},
+     "filesystem": {"at": "0x220000", "len": "0x190000", "program_len": 32},
+     "romfs": {"at": "0x3b0000", "len": "0x40000"},
      "records": {"at": "0x3f0000", "len": "0x10000"}}
 
 `platform` is what `sys.platform` is there. Places in flash are hex texts, in whole erase blocks. `rp2` boards have
-{"family": "0xe48bff56", "board_id": "RPI-RP2"} in place of `esp32`. Without `records` they are files in the file
-system. A board without `filesystem` has no image.
+{"family": "0xe48bff56", "board_id": "RPI-RP2"} in place of `esp32`. `romfs` is where the application's code runs in
+place; without it, it is in the file system alone. Without `records` they are files in the file system. A board without
+`filesystem` has no image.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from homeport.boards.fields import Fields
 from homeport.errors import ConfigError
 
 ERASE_LEN = 4096  # the unit in which flash is erased, on all boards
+MAPPED_LEN = 0x10000  # the unit in which an ESP32 maps flash into its address space
 PLATFORMS = ("esp32", "rp2", "unix", "linux")
 VARIANTS = ("full", "tiny")
 
@@ -80,6 +84,7 @@ class Board:
     kind: Esp32Chip | Rp2Chip | None = None
     filesystem: Area | None = None
     program_len: int = 0
+    romfs: Area | None = None
     records: Area | None = None
 
 
@@ -122,7 +127,7 @@ def _kind(fields: Fields, platform: str) -> Esp32Chip | Rp2Chip | None:
 
 def _areas(fields: Fields) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for name in ("filesystem", "records"):
+    for name in ("filesystem", "romfs", "records"):
         if name in fields.left:
             inner = fields.inner(name)
             found[name] = Area(_place(inner, "at"), _place(inner, "len", ERASE_LEN))
@@ -144,8 +149,13 @@ def _place(fields: Fields, name: str, least: int = 0) -> int:
 def _check_places(board: Board) -> None:
     if board.platform in ("esp32", "rp2") and (not board.flash_len or board.filesystem is None):
         raise ConfigError(f"a board of platform {board.platform} has the fields 'flash_len' and 'filesystem'")
-    for name, area in (("filesystem", board.filesystem), ("records", board.records)):
-        if area is not None and area.end > board.flash_len:
+    places = {"filesystem": board.filesystem, "romfs": board.romfs, "records": board.records}
+    found = {name: area for name, area in places.items() if area is not None}
+    for name, area in found.items():
+        if area.end > board.flash_len:
             raise ConfigError(f"field '{name}': {area} is expected to end within flash_len, {board.flash_len:#x}")
-    if board.filesystem and board.records and board.filesystem.overlaps(board.records):
-        raise ConfigError(f"fields 'filesystem' and 'records' overlap: {board.filesystem} and {board.records}")
+    for (name, area), (other, second) in combinations(found.items(), 2):
+        if area.overlaps(second):
+            raise ConfigError(f"fields '{name}' and '{other}' overlap: {area} and {second}")
+    if board.romfs and (board.romfs.at % MAPPED_LEN or board.romfs.len % MAPPED_LEN):
+        raise ConfigError(f"field 'romfs': {board.romfs} is expected to be whole units of {MAPPED_LEN:#x}")

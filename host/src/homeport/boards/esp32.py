@@ -1,8 +1,8 @@
 """What goes where in an ESP32's flash: MicroPython's own file taken apart, our partition table, one file to flash all.
 
 MicroPython's official file holds bootloader, partition table and application. Of its table all is kept but the place
-for files, which is ours, as is a partition `homeport` for records at the end of the flash: there it stays where it is
-when MicroPython grows.
+for files, which is ours, as are `romfs` for code that runs in place and, at the end of the flash, `homeport` for
+records: there it stays where it is when MicroPython grows.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from homeport.boards.board import Area, Board, Esp32Chip
 from homeport.boards.esp_image import check_image, micropython_version, with_flash_size
-from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, Image
+from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, ROMFS, Image, part_place
 from homeport.boards.partition_table import (
     APP_AT,
     SUBTYPE_FAT,
     SUBTYPE_RECORDS,
+    SUBTYPE_ROMFS,
     TABLE_AREA,
     TYPE_APP,
     TYPE_DATA,
@@ -28,7 +29,9 @@ from homeport.boards.partition_table import (
 from homeport.errors import ConfigError
 
 FILES_NAME = "vfs"  # by which MicroPython finds its files
+ROMFS_NAME = "romfs"  # by which MicroPython finds code to run in place
 RECORDS_NAME = "homeport"  # by which the firmware finds its records
+_OUR_NAMES = (FILES_NAME, ROMFS_NAME, RECORDS_NAME)
 OLDEST_MICROPYTHON = (1, 23)  # that runs what mpy-cross makes today (.mpy version 6.3)
 
 
@@ -80,15 +83,17 @@ def take_apart(board: Board, data: bytes, name: str) -> Firmware:
 def our_partitions(board: Board, partitions: Sequence[Partition], name: str) -> list[Partition]:
     """MicroPython's partitions with ours. Raises ConfigError when they leave no room."""
     files, records = _areas(board)
-    kept = [partition for partition in partitions if partition.name not in (FILES_NAME, RECORDS_NAME)]
+    kept = [partition for partition in partitions if partition.name not in _OUR_NAMES]
     end = max(partition.area.end for partition in kept)
     if end > files.at:
         raise ConfigError(f"the partitions in {name} reach {end:#x}, files begin at {files.at:#x}: not an OTA build")
-    ours = [
+    code = [Partition(ROMFS_NAME, TYPE_DATA, SUBTYPE_ROMFS, board.romfs)] if board.romfs else []
+    return [
+        *kept,
         Partition(FILES_NAME, TYPE_DATA, SUBTYPE_FAT, files),
+        *code,
         Partition(RECORDS_NAME, TYPE_DATA, SUBTYPE_RECORDS, records),
     ]
-    return kept + ours
 
 
 def check_version(version: str | None, name: str) -> None:
@@ -113,6 +118,8 @@ def pieces(image: Image, name: str = "micropython.bin") -> list[Piece]:
         ]
     if FILESYSTEM in image.parts:
         found.append(Piece("the application and its files", files.at, image.parts[FILESYSTEM]))
+    if ROMFS in image.parts:
+        found.append(Piece("the application's code, run in place", part_place(board, ROMFS), image.parts[ROMFS]))
     if RECORDS in image.parts:
         found.append(Piece("the device's identity, settings and users", records.at, image.parts[RECORDS]))
     return found

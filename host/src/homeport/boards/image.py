@@ -1,7 +1,8 @@
 """An image: what belongs on a board.
 
-Its parts: `filesystem`; `micropython`, the official file as it was given; `records`, the identity, settings and users
-that `homeport provision` gives to a board that has a place of its own for them.
+Its parts: `filesystem`; `romfs`, its code once more, to be run in place; `micropython`, the official file as it was
+given; `records`, the identity, settings and users that `homeport provision` gives to a board that has a place of its
+own for them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from dataclasses import dataclass, field, replace
 from homeport.boards.board import Board
 from homeport.boards.esp_image import micropython_version
 from homeport.boards.filesystem import read_files
+from homeport.boards.romfs import check_romfs
 from homeport.boards.uf2 import parse_uf2
 from homeport.errors import ConfigError
 
 MAIN = "main.py"
 
 FILESYSTEM = "filesystem"
+ROMFS = "romfs"
 MICROPYTHON = "micropython"
 RECORDS = "records"
 
@@ -51,6 +54,10 @@ class Image:
             raise ConfigError("there is no file system in the image: make it again")
         if MAIN not in read_files(self.board, self.parts[FILESYSTEM]):
             raise ConfigError(f"there is no {MAIN} in the file system: nothing would start")
+        if self.board.romfs:
+            if ROMFS not in self.parts:
+                raise ConfigError("there is no ROMFS in the image: make it again")
+            check_romfs(self.board, self.parts[ROMFS])
         records = self.parts.get(RECORDS)
         if records is not None and self.board.records and len(records) != self.board.records.len:
             raise ConfigError(f"the records have {len(records)} octets, expected {self.board.records.len}")
@@ -60,6 +67,8 @@ def part_place(board: Board, what: str) -> int:
     """Where a part begins in flash. Raises ConfigError when the board has no place for it."""
     if what == FILESYSTEM and board.filesystem:
         return board.filesystem.at
+    if what == ROMFS and board.romfs:
+        return board.romfs.at
     if what == RECORDS and board.records:
         return board.records.at
     if what == MICROPYTHON and board.kind:

@@ -2,7 +2,7 @@
 
 {"format": "homeport-image-1", "board": "esp32", "variant": "full", "app": "sunpi", "homeport": "0.1.0",
  "micropython": "v1.29.0",
- "parts": [{"what": "filesystem", "file": "filesystem.img", "at": "0x220000", "len": 1900544, "sha256": "…"}]}
+ "parts": [{"what": "filesystem", "file": "filesystem.img", "at": "0x220000", "len": 1638400, "sha256": "…"}]}
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import homeport
 from homeport.boards.board import VARIANTS
 from homeport.boards.fields import Fields
-from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, Image, part_place
+from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, ROMFS, Image, part_place
 from homeport.errors import ConfigError
 
 FORMAT = "homeport-image-1"
@@ -47,7 +47,7 @@ class Manifest:
 def part_file(image: Image, what: str) -> str:
     """The name of a part's file."""
     firmware = ".uf2" if image.board.platform == "rp2" else ".bin"
-    return what + {FILESYSTEM: ".img", MICROPYTHON: firmware, RECORDS: ".bin"}[what]
+    return what + {FILESYSTEM: ".img", ROMFS: ".img", MICROPYTHON: firmware, RECORDS: ".bin"}[what]
 
 
 def build_manifest(image: Image) -> bytes:
@@ -94,7 +94,7 @@ def parse_manifest(data: bytes) -> Manifest:
 
 def _parse_entry(part: Fields) -> Entry:
     entry = Entry(
-        part.one_of("what", (FILESYSTEM, MICROPYTHON, RECORDS)),
+        part.one_of("what", (FILESYSTEM, ROMFS, MICROPYTHON, RECORDS)),
         part.text("file", r"[a-z]+\.[a-z0-9]+"),
         part.hex("at"),
         part.number("len", 1, PART_MAX),

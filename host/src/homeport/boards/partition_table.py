@@ -21,6 +21,7 @@ TABLE_LEN = 0xC00
 TYPE_APP = 0
 TYPE_DATA = 1
 SUBTYPE_FAT = 0x81  # what MicroPython calls its file system's partition, whatever is in it
+SUBTYPE_ROMFS = 0x8F  # that of MicroPython's own tables with ROMFS
 SUBTYPE_RECORDS = 0x40  # the first that ESP-IDF leaves to applications
 APP_AT = 0x10000
 

@@ -15,7 +15,7 @@ from typing import Any
 from homeport_core.record import HEADER_LEN, KINDS, REGION_LEN, SLOTS, read_header, slot_offset
 
 from homeport.boards.board import Area, Board
-from homeport.boards.esp32 import FILES_NAME, RECORDS_NAME, Piece
+from homeport.boards.esp32 import FILES_NAME, RECORDS_NAME, ROMFS_NAME, Piece
 from homeport.boards.image import FILESYSTEM, MICROPYTHON, RECORDS, Image
 from homeport.boards.partition_table import Partition, find_partition
 from homeport.errors import ConfigError
@@ -117,8 +117,9 @@ def _check_table(image: Image, found: Found, erase_records: bool | None) -> None
         )
     if MICROPYTHON in image.parts:
         return
-    files = find_partition(found.partitions, FILES_NAME)
-    if files is None or files.area != board.filesystem or records is None or records.area != board.records:
+    ours = {FILES_NAME: board.filesystem, ROMFS_NAME: board.romfs, RECORDS_NAME: board.records}
+    there = {partition.name: partition.area for partition in found.partitions}
+    if any(area is not None and there.get(name) != area for name, area in ours.items()):
         raise ConfigError("the board has no MicroPython with Homeport's partitions: name its file with --firmware")
 
 

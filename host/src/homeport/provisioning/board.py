@@ -27,6 +27,13 @@ from homeport.wire import printable
 _MARK = "homeport-provision "
 _OWN = "homeport: "  # how the device's own lines begin
 _MODULE = "homeport_device.provision_serial"
+# At the prompt main.py has not run, which tells MicroPython without ROMFS where the firmware is.
+_IMPORT = f"""
+import sys
+if "/rom/lib" not in sys.path:
+    sys.path.append("mpy")
+from {_MODULE} import call
+"""
 _PIECE_LEN = 256
 _SHOWN_MAX = 80
 _LINE_MAX = 200
@@ -73,7 +80,7 @@ class SerialTarget:
         """Stop what runs there and find out what it is. Raises ConfigError for a board without our firmware."""
         self._repl.enter()
         try:
-            self._repl.run(f"from {_MODULE} import call")
+            self._repl.run(_IMPORT)
         except ProgramFailed as error:
             if error.kind != "ImportError":
                 raise
