@@ -93,8 +93,8 @@ class RecordStore:
 
     def _survey(self, kind: str) -> object:
         """What both slots hold."""
-        headers = [self._header(kind, slot) for slot in SLOTS]
-        whole = [self._is_whole(kind, slot, headers[slot]) for slot in SLOTS]
+        headers = [self._header(kind, SLOTS[0]), self._header(kind, SLOTS[1])]
+        whole = [self._is_whole(kind, SLOTS[0], headers[0]), self._is_whole(kind, SLOTS[1], headers[1])]
         slot = newest(headers, whole)
         return _Found(slot, headers[slot], whole[slot], headers[0] == headers[1] and whole[0] and whole[1])
 
@@ -109,8 +109,12 @@ class RecordStore:
         if header is None:
             return False
         try:
-            for _ in self._pieces(kind, slot, header):
-                pass
+            reader = _Reader(self._slots.open(kind, slot), kind, header)
+            try:
+                while reader.read(_CHUNK_LEN):
+                    continue
+            finally:
+                reader.close()
         except (OSError, StorageError):
             return False
         return True

@@ -7,7 +7,6 @@ import unittest
 from homeport_core import provisioning
 from homeport_core.errors import ConfigError, StorageError
 from homeport_core.record import CONFIG, SECRETS, SLOTS, USERS, slot_offset
-from homeport_device import hardware
 from homeport_device.acl import Acl
 from homeport_device.acl_record import AclRecord
 from homeport_device.board_config import DAMAGED, GOOD, MISSING
@@ -134,6 +133,8 @@ class ProvisionedTest(unittest.TestCase):
             self.read(connections="many")
 
     def test_on_a_real_board_the_applications_mistakes_are_raised_for_an_exit_would_begin_anew_for_ever(self):
+        from homeport_device import hardware  # a device forgets it when it has its settings
+
         is_board, hardware.is_board = hardware.is_board, lambda: True
         arguments, sys.argv[:] = list(sys.argv), sys.argv[:1]
         try:
