@@ -49,7 +49,7 @@ def test_nothing_overlaps() -> None:
         assert not any(area.overlaps(other) for other in areas[index + 1 :])
 
 
-@pytest.mark.parametrize("partitions", [OURS, STOCK, ()])
+@pytest.mark.parametrize("partitions", [OURS, WITHOUT_ROMFS, STOCK, ()])
 def test_records_are_kept_whatever_became_of_the_table(partitions: list[object]) -> None:
     """An attempt that was interrupted may have left half a table."""
     found = Found(partitions, records_region())  # type: ignore[arg-type]
