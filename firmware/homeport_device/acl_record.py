@@ -7,8 +7,11 @@ zero, nobody gets in, until somebody who holds the device resets it or writes a 
 
 from homeport_core.errors import StorageError
 from homeport_core.record import FACTORY, USERS
+from homeport_core.rpc import Reader, Writer
+from homeport_core.spec import AER_SYSTEM_ERROR
 from homeport_core.users_file import NO_LIST_LEN, VERSION
 
+from homeport_device import log
 from homeport_device.acl import CLOSED
 from homeport_device.acl_codec import file_len, read, write
 
@@ -75,3 +78,23 @@ class AclRecord:
         self.damaged = True
         acl.reset(CLOSED)
         return why + ", so the device is closed: reset it or write a good list"
+
+
+def manage_apart(device: object, request: object, reader: object) -> int:
+    """Answer a query of those that manage users, from a task of its own: storing the list goes deep, and so has its
+    packet until here, but the RP2's stack has room for 30 calls. Returns AER_ACCEPTED."""
+    reader = Reader(bytes(reader.buf[reader.off : reader.end]))
+
+    async def manage() -> tuple:
+        writer = Writer(bytearray(device.config.response_max))
+        code = device.manage_users(request, reader, writer)
+        return code, bytes(writer.buf[: writer.size()])
+
+    return device.accept(request, manage(), _encode)
+
+
+def _encode(answer: tuple | None, error: object) -> tuple:
+    if error:
+        log.event(log.FAULT, "users failed:", type(error).__name__, log.printable(error))
+        return AER_SYSTEM_ERROR, b""
+    return answer

@@ -20,8 +20,8 @@ import sys
 
 from homeport_core.compat import MICROPYTHON, const
 from homeport_core.errors import ConfigError, HomeportError
-from homeport_core.rpc import Reader, Writer
-from homeport_core.spec import AER_ACCEPTED, AER_INV_QUERY_ID, AER_NO_ACCESS, AER_SYSTEM_ERROR
+from homeport_core.rpc import Writer
+from homeport_core.spec import AER_ACCEPTED, AER_INV_QUERY_ID, AER_NO_ACCESS
 
 from homeport_device import acl_rpc, common, log
 from homeport_device.acl import DEFAULTS, REMOTE, Acl
@@ -254,9 +254,10 @@ class Device:
         query_id = request.query_id
         if acl_rpc.FIRST_ID <= query_id <= acl_rpc.LAST_ID:
             if self.config.store is None or request.is_legacy:
-                return self._manage_users(request, reader, writer)
-            coroutine = self._manage_users_apart(request, Reader(bytes(reader.buf[reader.off : reader.end])))
-            return self._accept(request, coroutine, self._managed)
+                return self.manage_users(request, reader, writer)
+            from homeport_device.acl_record import manage_apart
+
+            return manage_apart(self, request, reader)
         query = self.queries.get(query_id)
         if query is None:
             return AER_INV_QUERY_ID
@@ -264,7 +265,7 @@ class Device:
             return AER_NO_ACCESS
         code, coroutine = query.answer(request, reader, writer)
         if code == AER_ACCEPTED:
-            return self._accept(request, coroutine, lambda value, error: self._encode(query, value, error))
+            return self.accept(request, coroutine, lambda value, error: self._encode(query, value, error))
         return code
 
     def oldest_request(self) -> object:
@@ -287,7 +288,7 @@ class Device:
         """A client is gone."""
         log.line("disconnected:", _connection_text(connection))
 
-    def _accept(self, request: object, coroutine: object, encode: object) -> int:
+    def accept(self, request: object, coroutine: object, encode: object) -> int:
         """Answer later, with (AER code, payload) that `encode(value, error)` makes of the coroutine's end."""
         task = self._port.start_task(coroutine, lambda value, error: self._finish(request, encode, value, error))
         self._pending.append((request, task))
@@ -307,23 +308,12 @@ class Device:
         code = query.failed(error) if error else query.write(value, writer)
         return code, bytes(writer.buf[: writer.size()])
 
-    def _manage_users(self, request: object, reader: object, writer: object) -> int:
+    def manage_users(self, request: object, reader: object, writer: object) -> int:
+        """Answer a query of those that manage users."""
         code = acl_rpc.request(self.acl, request.connection, request.query_id, reader, writer)
         if self.stack is not None:
             self.stack.keys_changed()
         return code
-
-    async def _manage_users_apart(self, request: object, reader: object) -> tuple:
-        """Storing the list goes deep, and so has its packet until here: the RP2's stack has room for 30 calls."""
-        writer = Writer(bytearray(self.config.response_max))
-        code = self._manage_users(request, reader, writer)
-        return code, bytes(writer.buf[: writer.size()])
-
-    def _managed(self, answer: tuple | None, error: object) -> tuple:
-        if error:
-            log.event(log.FAULT, "users failed:", type(error).__name__, log.printable(error))
-            return AER_SYSTEM_ERROR, b""
-        return answer
 
 
 def _users_of(config: object) -> object:

@@ -4,9 +4,11 @@ import unittest
 
 from homeport_core.errors import StorageError
 from homeport_core.record import FACTORY, PAGE_LEN, USERS, capacity, slot_offset
+from homeport_core.rpc import Reader
+from homeport_core.spec import AER_ACCEPTED, AER_READY, AER_SYSTEM_ERROR
 from homeport_device.acl import Acl
 from homeport_device.acl_file import AclFile
-from homeport_device.acl_record import AclRecord
+from homeport_device.acl_record import AclRecord, manage_apart
 from homeport_device.flash_slots import FlashSlots
 from homeport_device.record_store import RecordStore
 from memory_files import MemoryFiles
@@ -199,6 +201,49 @@ class Save(unittest.TestCase):
             acl.set_name(0, b"owner")
             acl.set_settings(*DEFAULTS[:2])
         self.assertEqual(board.store.writes(USERS), 1)
+
+
+class Receiver:
+    """A device whose packet is gone when the answer is worked out."""
+
+    def __init__(self, answer):
+        self.config = self
+        self.response_max = 64
+        self.manage_users = answer
+
+    def accept(self, request, coroutine, encode):
+        self.coroutine = coroutine
+        self.encode = encode
+        return AER_ACCEPTED
+
+    def finish(self):
+        try:
+            self.coroutine.send(None)
+        except StopIteration as ended:
+            return self.encode(ended.value, None)
+        except OSError as error:
+            return self.encode(None, error)
+
+
+class ApartTest(unittest.TestCase):
+    def test_a_request_is_worked_out_later_from_octets_of_its_own(self):
+        def answer(request, reader, writer):
+            writer.write_raw(reader.read_raw())
+            return AER_READY
+
+        device = Receiver(answer)
+        packet = bytearray(b"head\x00\x02metail")
+        self.assertEqual(manage_apart(device, None, Reader(packet, 4, 4)), AER_ACCEPTED)
+        packet[:] = bytes(len(packet))
+        self.assertEqual(device.finish(), (AER_READY, b"\x00\x02me"))
+
+    def test_what_raises_there_costs_that_answer(self):
+        def answer(request, reader, writer):
+            raise OSError(5)
+
+        device = Receiver(answer)
+        manage_apart(device, None, Reader(b""))
+        self.assertEqual(device.finish(), (AER_SYSTEM_ERROR, b""))
 
 
 if __name__ == "__main__":
