@@ -45,7 +45,7 @@ bench: install
 
 hil: install
 	HIL_BOARD=$(BOARD) $(if $(PORT),HIL_PORT=$(PORT)) $(if $(ADDRESS),HIL_ADDRESS=$(ADDRESS)) $(if $(WIFI),HIL_WIFI=$(WIFI)) \
-	  $(if $(FIRMWARE),HIL_FIRMWARE=$(FIRMWARE)) $(BIN)/pytest tests/hil -v -s
+	  $(if $(FIRMWARE),HIL_FIRMWARE=$(FIRMWARE)) $(BIN)/pytest tests/hil -v -s -x
 
 nat: install
 	NAT_TABLE=docs/nat.md $(BIN)/pytest tests/nat/test_nat_matrix.py

@@ -1,6 +1,6 @@
 """One board for all of tests/hil: HIL_BOARD at the serial port HIL_PORT (see `make hil`).
 
-Without a port it is the simulated board at the end of a pseudo-terminal, so that what a real one has to do is itself
+Without HIL_BOARD it is the simulated board at the end of a pseudo-terminal, so that what a real one has to do is itself
 tested. A real one joins the network HIL_WIFI (its password is asked for, or in HOMEPORT_WIFI_PASSWORD) and finds this
 machine at HIL_ADDRESS. With HIL_FIRMWARE, MicroPython's own file, it is flashed first.
 """
@@ -11,8 +11,16 @@ import socket
 
 import pytest
 from bench_board import Bench, RealBoard, SimulatedBoard, make_firmware
+from bench_choice import choose
 from homeport.cli.provision_sources import WIFI_VARIABLE
 from processes import homeport
+
+
+def pytest_configure():
+    try:
+        choose(os.environ)
+    except ValueError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def own_address():
@@ -31,17 +39,14 @@ def flash(name, port, firmware):
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory):
     folder = tmp_path_factory.mktemp("bench")
-    port = os.environ.get("HIL_PORT")
-    if port is None:
-        name, board = "unix", SimulatedBoard(folder / "board")
-        wifi, password = "home", ""
+    chosen = choose(os.environ)
+    if chosen.port is None:
+        board, password = SimulatedBoard(folder / "board"), ""
     else:
-        name, wifi = os.environ["HIL_BOARD"], os.environ.get("HIL_WIFI")
-        assert wifi, "a real board needs a network: make hil … WIFI=SSID"
-        password = os.environ.get(WIFI_VARIABLE) or getpass.getpass(f"password of {wifi}: ")
-        board = RealBoard(port, os.environ.get("HIL_ADDRESS") or own_address())
+        password = os.environ.get(WIFI_VARIABLE) or getpass.getpass(f"password of {chosen.wifi}: ")
+        board = RealBoard(chosen.port, os.environ.get("HIL_ADDRESS") or own_address())
         if "HIL_FIRMWARE" in os.environ:
-            flash(name, port, os.environ["HIL_FIRMWARE"])
-    made = Bench(folder, name, board, wifi, password)
+            flash(chosen.name, chosen.port, os.environ["HIL_FIRMWARE"])
+    made = Bench(folder, chosen.name, board, chosen.wifi, password)
     yield made
     made.close()
