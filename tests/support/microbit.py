@@ -7,10 +7,13 @@ result into functions, which are compiled there one at a time.
 """
 
 import ast
+import fcntl
 import shutil
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -22,9 +25,9 @@ from bundle import Program  # noqa: E402
 IMAGE = Path("/usr/share/firmware-microbit-micropython/firmware.hex")
 QEMU = "qemu-system-arm"
 TIMEOUT_S = 60
-# The board's serial driver loses what comes faster than it reads.
-CHUNK_LEN = 32
-PAUSE_S = 0.002
+# The board's serial driver has room for 64 octets and loses what comes faster than it reads.
+CHUNK_LEN = 16
+PAUSE_S = 0.001
 PROMPT = b"raw REPL; CTRL-B to exit\r\n>"
 
 
@@ -76,13 +79,18 @@ class MicroBit:
         octets = source.encode()
         for off in range(0, len(octets), CHUNK_LEN):
             self._serial.sendall(octets[off : off + CHUNK_LEN])
-            time.sleep(PAUSE_S)
+            while self._unread_len():
+                time.sleep(PAUSE_S)
         self._serial.sendall(b"\x04")
         self._until(b"OK")
         printed, error = self._until(b"\x04"), self._until(b"\x04>")
         if error:
             raise BoardError(error.decode())
         return printed.decode()
+
+    def _unread_len(self) -> int:
+        """How much the emulator has not read yet: as much as the processor, which may be slow, has no room for."""
+        return struct.unpack("i", fcntl.ioctl(self._serial, termios.TIOCOUTQ, bytes(4)))[0]
 
     def _until(self, words: bytes) -> bytes:
         while words not in self._received:
