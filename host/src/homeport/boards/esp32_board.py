@@ -12,6 +12,14 @@ from homeport.boards.tools import tool
 from homeport.errors import BoardError, ConfigError
 from homeport.wire import printable
 
+try:
+    import termios
+except ModuleNotFoundError:  # Windows has none
+    _TERMINAL_ERRORS: tuple[type[Exception], ...] = ()
+else:
+    # What a cable that is pulled may raise out of pyserial, which does not make it one of its own.
+    _TERMINAL_ERRORS = (termios.error,)
+
 _FIRST_BAUD = 115_200
 _REASON_MAX = 160
 _HOLD_BOOT = "hold its BOOT button while it is plugged in, and try again"
@@ -27,7 +35,7 @@ class Esp32Board:
         self._port = port
         self._baud = baud
         self._esptool: Any = tool("esptool")
-        self._errors = (self._esptool.FatalError, tool("serial").SerialException, OSError)
+        self._errors = (self._esptool.FatalError, tool("serial").SerialException, OSError, *_TERMINAL_ERRORS)
         self._chip: Any = None
 
     def __enter__(self) -> Esp32Board:

@@ -79,8 +79,8 @@ def begin_life(ctx: typer.Context, target: Target) -> str | None:
     still has to be told."""
     if isinstance(target, ImageTarget):
         return None
-    progress(ctx, "the board starts again")
     try:
+        progress(ctx, "the board starts again")
         return target.restart(_LIFE_S)
     except BoardError as error:
         progress(ctx, f"{error}: what was written stays")
