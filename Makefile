@@ -9,7 +9,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 3
+WORKERS ?= 4
 
 .PHONY: install run test check firmware hil nat bench fuzz clean
 
@@ -32,9 +32,10 @@ check: install
 	$(BIN)/python tools/check_layers.py
 	$(BIN)/python tools/compile_firmware.py
 
-# Most tests wait for something; a file stays with one worker.
+# Most tests wait for something; a file stays with one worker. Those that take longest begin first.
 test: check
-	$(BIN)/pytest tests --ignore=tests/bench -n $(WORKERS) --dist loadfile
+	$(BIN)/pytest tests/nat tests/e2e tests/budget tests/micropython tests --ignore=tests/bench \
+	  -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 firmware: install
 	@$(BIN)/python tools/make_firmware.py $(BOARD) $(if $(APP),--app $(APP)) $(if $(VARIANT),--variant $(VARIANT)) \
