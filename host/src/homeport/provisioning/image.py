@@ -22,7 +22,7 @@ from homeport_core.record import (
     SEQUENCE_MASK,
     SLOTS,
     file_name,
-    is_newer,
+    newest,
     read_header,
     slot_file,
     slot_len,
@@ -166,18 +166,17 @@ class ImageTarget:
 
     def _newest(self, kind: str) -> tuple[int, bytes | None] | None:
         """Sequence number and payload of the newest slot, the payload None when it is damaged; None without any."""
-        found: tuple[int, bytes | None] | None = None
+        headers = []
+        payloads = []
         for slot in SLOTS:
             octets = self._slots.get((kind, slot), b"")
             header = read_header(kind, octets[:HEADER_LEN])
-            if header is None:
-                continue
-            sequence, length, crc = header
-            payload = octets[HEADER_LEN : HEADER_LEN + length]
-            whole = payload if len(payload) == length and crc32(payload) == crc else None
-            if found is None or is_newer(sequence, found[0]) or (sequence == found[0] and found[1] is None):
-                found = sequence, whole
-        return found
+            payload = octets[HEADER_LEN : HEADER_LEN + header[1]] if header else b""
+            headers.append(header)
+            payloads.append(payload if header and (len(payload), crc32(payload)) == header[1:] else None)
+        counts = newest(headers, [payload is not None for payload in payloads])
+        found = headers[counts]
+        return None if found is None else (found[0], payloads[counts])
 
     def _payload(self, kind: str) -> bytes | None:
         found = self._newest(kind)
