@@ -1,4 +1,4 @@
-"""The format of what a board keeps in flash (docs/firmware.md, "What is kept in flash").
+"""The format of what a board keeps in flash (docs/boards.md, "What is kept in flash").
 
 Four records, each in two slots that hold the same. A slot begins with a header, which is written last: the payload
 is complete and checked before anything says that it is there. On raw flash a slot is some erase blocks of its own,

@@ -1,4 +1,4 @@
-"""How a device is and what befell it, for owners: query 10020 and the time by hearsay (docs/firmware.md, "Events").
+"""How a device is and what befell it, for owners: query 10020 and the time by hearsay (docs/boards.md, "Events").
 
 Loaded only by devices that keep events (setting `event_ring`).
 """

@@ -1,4 +1,4 @@
-"""Records that survive power cuts, worn-out flash and rot (docs/firmware.md, "What is kept in flash").
+"""Records that survive power cuts, worn-out flash and rot (docs/boards.md, "What is kept in flash").
 
 Both slots of a record hold the same. A write replaces the one slot, makes sure of it and then copies it to the other,
 so at every moment one of them is whole: the old record or the new one. A store that finds the two different, because

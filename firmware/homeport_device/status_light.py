@@ -1,7 +1,7 @@
 """What the status light shows: a rhythm for each state, plain enough for one light without colour.
 
 A rhythm is octets in units of 50 ms, on and off by turns, beginning with on; a single one is steady. Colours are an
-addition for boards that have them: nothing is told by colour alone (docs/firmware.md, "The light and the button").
+addition for boards that have them: nothing is told by colour alone (docs/boards.md, "The light and the button").
 
 Sans-IO: `show` says which state, `step` lets time pass, `is_on` and `colour` say what the light is to do until
 `deadline_ms`.

@@ -1,4 +1,4 @@
-"""The list of users as a record in flash does what it does as a file (docs/firmware.md, "What is kept in flash")."""
+"""The list of users as a record in flash does what it does as a file (docs/boards.md, "What is kept in flash")."""
 
 import unittest
 

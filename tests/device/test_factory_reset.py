@@ -1,4 +1,4 @@
-"""A factory reset gives the device back as it was delivered (docs/firmware.md, "What is kept in flash")."""
+"""A factory reset gives the device back as it was delivered (docs/boards.md, "What is kept in flash")."""
 
 import unittest
 

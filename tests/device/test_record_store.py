@@ -1,4 +1,4 @@
-"""Records in two slots, on raw flash and in files (docs/firmware.md, "What is kept in flash")."""
+"""Records in two slots, on raw flash and in files (docs/boards.md, "What is kept in flash")."""
 
 import errno
 import unittest

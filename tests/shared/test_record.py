@@ -1,4 +1,4 @@
-"""The format of records in flash (docs/firmware.md, "What is kept in flash")."""
+"""The format of records in flash (docs/boards.md, "What is kept in flash")."""
 
 import unittest
 from binascii import crc32

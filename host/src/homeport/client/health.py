@@ -1,4 +1,4 @@
-"""How a device is and what befell it: the last events that it keeps in memory (docs/firmware.md, "Events")."""
+"""How a device is and what befell it: the last events that it keeps in memory (docs/boards.md, "Events")."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ BUILTIN = Interface(
         # Ours: docs/extensions.md, "End-to-end keys".
         Query("pair_with_key.json", 11200, (_NAME, _KEY_ID, _KEY), _USER),
         Query("set_my_key.json", 11210, (_KEY_ID, _KEY), (_STATUS,)),
-        # Ours: docs/firmware.md, "Events".
+        # Ours: docs/boards.md, "Events".
         Query("get_device_events.json", 10020, (Parameter("start", UINT32),), _HEALTH),
     ]
 )
