@@ -7,7 +7,7 @@ from homeport_core.rpc import UINT8
 from homeport_device.device import Device, load_config
 
 device = Device(load_config(), name="Light", type="Homeport light")
-lights = {}
+lights = bytearray(256)  # whatever is asked for, they take no more
 relays = {}
 RELAY_LIGHT = 1
 
@@ -31,7 +31,7 @@ def light_write(request, light_id, light_on):
 
 @device.query(2, "light_read.json", params=(("light_id", UINT8),), result=(("light_state", UINT8),))
 def light_read(request, light_id):
-    return lights.get(light_id, 0)
+    return lights[light_id]
 
 
 if __name__ == "__main__":

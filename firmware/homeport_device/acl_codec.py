@@ -1,8 +1,6 @@
 """The list of users from and to the reference's file, a user at a time: a board has no room for the whole."""
 
 from homeport_core.users_file import (
-    HEADER_LEN,
-    RECORD_LEN,
     TAIL_LEN,
     TOKEN_LEN,
     TOKEN_OFF,
@@ -43,11 +41,6 @@ def read(file: object, acl: object) -> tuple:
     if count <= acl.size and len(file.read(one)) == one:
         return version, None  # users that nobody counted: the header is damaged
     return version, 0
-
-
-def file_len(acl: object) -> int:
-    """Octets that `write` writes."""
-    return HEADER_LEN + RECORD_LEN * len(acl.users())
 
 
 def write(file: object, acl: object) -> None:

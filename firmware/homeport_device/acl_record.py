@@ -7,13 +7,13 @@ zero, nobody gets in, until somebody who holds the device resets it or writes a 
 
 from homeport_core.errors import StorageError
 from homeport_core.record import FACTORY, USERS
-from homeport_core.rpc import Reader, Writer
-from homeport_core.spec import AER_SYSTEM_ERROR
-from homeport_core.users_file import NO_LIST_LEN, VERSION
+from homeport_core.rpc import Reader
+from homeport_core.spec import AER_ACCEPTED, AER_SYSTEM_ERROR
+from homeport_core.users_file import HEADER_LEN, NO_LIST_LEN, RECORD_LEN, VERSION
 
 from homeport_device import log
 from homeport_device.acl import CLOSED
-from homeport_device.acl_codec import file_len, read, write
+from homeport_device.acl_codec import read, write
 
 
 class AclRecord:
@@ -54,7 +54,7 @@ class AclRecord:
         same = self._store.comparison(USERS)
         write(same, acl)
         if not same.close():
-            writer = self._store.begin(USERS, file_len(acl))
+            writer = self._store.begin(USERS, HEADER_LEN + RECORD_LEN * len(acl.users()))
             write(writer, acl)
             writer.commit()
         self.damaged = False
@@ -83,18 +83,28 @@ class AclRecord:
 def manage_apart(device: object, request: object, reader: object) -> int:
     """Answer a query of those that manage users, from a task of its own: storing the list goes deep, and so has its
     packet until here, but the RP2's stack has room for 30 calls. Returns AER_ACCEPTED."""
-    reader = Reader(bytes(reader.buf[reader.off : reader.end]))
-
-    async def manage() -> tuple:
-        writer = Writer(bytearray(device.config.response_max))
-        code = device.manage_users(request, reader, writer)
-        return code, bytes(writer.buf[: writer.size()])
-
-    return device.accept(request, manage(), _encode)
+    device.accept(request, _Management(device, request, reader), _nothing())
+    return AER_ACCEPTED
 
 
-def _encode(answer: tuple | None, error: object) -> tuple:
-    if error:
+async def _nothing() -> None:
+    """What the task waits for."""
+
+
+class _Management:
+    """A query, as `Device.accept` wants it, that does its work when it writes the answer."""
+
+    def __init__(self, device: object, request: object, reader: object) -> None:
+        self._device = device
+        self._request = request
+        self._reader = Reader(bytes(reader.buf[reader.off : reader.end]))  # the packet's buffer is used again
+
+    def write(self, _: object, writer: object) -> int:
+        try:
+            return self._device.manage_users(self._request, self._reader, writer)
+        except Exception as error:
+            return self.failed(error)
+
+    def failed(self, error: object) -> int:
         log.event(log.FAULT, "users failed:", type(error).__name__, log.printable(error))
-        return AER_SYSTEM_ERROR, b""
-    return answer
+        return AER_SYSTEM_ERROR

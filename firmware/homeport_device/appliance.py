@@ -105,7 +105,8 @@ class Appliance:
             if entry[1] is None or ticks.diff(now_ms, entry[1]) >= 0:
                 self._step(now_ms, entry)
         stack = self._device.stack
-        hung = self._vigil.hung(now_ms, stack.deadline_ms, self._device.oldest_request())
+        pending = self._device.pending
+        hung = self._vigil.hung(now_ms, stack.deadline_ms, pending[0][0] if pending else None)
         if hung and hung != self._hung:
             log.event(log.FAULT, "no life from " + hung)
         self._hung = hung

@@ -109,7 +109,7 @@ class Device:
         self.stack = None
         self._admit = admit or self.acl.connection_allowed
         self.tasks = []
-        self._pending = []  # (request, task) of async handlers at work
+        self.pending = []  # (request, task) of async handlers at work
         self.driver = None
         self._port = None
         self.health = None
@@ -140,12 +140,9 @@ class Device:
     @property
     def hardware(self) -> object:
         """Pins, buses and sensors around this device (`hardware`), opened when first asked for. Raises ConfigError."""
-        config = self.config
-        if config.hardware is None:
-            from homeport_device.hardware import Hardware, pins_here
+        from homeport_device.hardware import opened
 
-            config.hardware = Hardware(pins_here())
-        return config.hardware
+        return opened(self.config)
 
     def publish_event(self, data: bytes) -> None:
         """Hand the basestation a short message, with the next sign of life. Raises FullError."""
@@ -265,18 +262,14 @@ class Device:
             return AER_NO_ACCESS
         code, coroutine = query.answer(request, reader, writer)
         if code == AER_ACCEPTED:
-            return self.accept(request, coroutine, lambda value, error: self._encode(query, value, error))
+            self.accept(request, query, coroutine)
         return code
-
-    def oldest_request(self) -> object:
-        """The request that an async handler has been at work on for longest, None without one."""
-        return self._pending[0][0] if self._pending else None
 
     def dropped(self, request: object) -> None:
         """An accepted request needs no answer any more."""
-        for entry in self._pending:
+        for entry in self.pending:
             if entry[0] is request:
-                self._pending.remove(entry)
+                self.pending.remove(entry)
                 entry[1].cancel()
                 return
 
@@ -288,25 +281,20 @@ class Device:
         """A client is gone."""
         log.line("disconnected:", _connection_text(connection))
 
-    def accept(self, request: object, coroutine: object, encode: object) -> int:
-        """Answer later, with (AER code, payload) that `encode(value, error)` makes of the coroutine's end."""
-        task = self._port.start_task(coroutine, lambda value, error: self._finish(request, encode, value, error))
-        self._pending.append((request, task))
-        return AER_ACCEPTED
+    def accept(self, request: object, query: object, coroutine: object) -> None:
+        """Answer with what `query` makes of the coroutine's end."""
+        task = self._port.start_task(coroutine, lambda value, error: self._finish(request, query, value, error))
+        self.pending.append((request, task))
 
-    def _finish(self, request: object, encode: object, value: object, error: object) -> None:
+    def _finish(self, request: object, query: object, value: object, error: object) -> None:
         """The coroutine ended; its request may have been dropped meanwhile."""
-        for entry in self._pending:
+        for entry in self.pending:
             if entry[0] is request:
-                self._pending.remove(entry)
-                code, payload = encode(value, error)
-                self.driver.complete(request, code, payload)
+                self.pending.remove(entry)
+                writer = Writer(bytearray(self.config.response_max))
+                code = query.failed(error) if error else query.write(value, writer)
+                self.driver.complete(request, code, bytes(writer.buf[: writer.size()]))
                 return
-
-    def _encode(self, query: object, value: object, error: object) -> tuple:
-        writer = Writer(bytearray(self.config.response_max))
-        code = query.failed(error) if error else query.write(value, writer)
-        return code, bytes(writer.buf[: writer.size()])
 
     def manage_users(self, request: object, reader: object, writer: object) -> int:
         """Answer a query of those that manage users."""

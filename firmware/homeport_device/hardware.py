@@ -79,6 +79,13 @@ def Hardware(pins: dict | None = None, folder: str = "") -> object:  # noqa: N80
     return Hardware(pins)
 
 
+def opened(config: object) -> object:
+    """The hardware of a device with these settings, which keep it. Raises ConfigError."""
+    if config.hardware is None:
+        config.hardware = Hardware(pins_here())
+    return config.hardware
+
+
 def pins_here() -> dict:
     """The table of pins.py, where modules are found: beside the application, on boards in flash. Empty without one.
 

@@ -4,7 +4,7 @@ import unittest
 
 from homeport_core.errors import StorageError
 from homeport_core.record import FACTORY, PAGE_LEN, USERS, capacity, slot_offset
-from homeport_core.rpc import Reader
+from homeport_core.rpc import Reader, Writer
 from homeport_core.spec import AER_ACCEPTED, AER_READY, AER_SYSTEM_ERROR
 from homeport_device.acl import Acl
 from homeport_device.acl_file import AclFile
@@ -207,22 +207,19 @@ class Receiver:
     """A device whose packet is gone when the answer is worked out."""
 
     def __init__(self, answer):
-        self.config = self
-        self.response_max = 64
         self.manage_users = answer
 
-    def accept(self, request, coroutine, encode):
+    def accept(self, request, query, coroutine):
+        self.query = query
         self.coroutine = coroutine
-        self.encode = encode
-        return AER_ACCEPTED
 
     def finish(self):
         try:
             self.coroutine.send(None)
         except StopIteration as ended:
-            return self.encode(ended.value, None)
-        except OSError as error:
-            return self.encode(None, error)
+            writer = Writer(bytearray(64))
+            code = self.query.write(ended.value, writer)
+            return code, bytes(writer.buf[: writer.size()])
 
 
 class ApartTest(unittest.TestCase):

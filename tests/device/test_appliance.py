@@ -85,10 +85,7 @@ class Device:
         self.stack.port.arm = lambda delay_ms: None
         self.driver = Driver(bench.stack, bench.stack.port, lambda now_ms: None)
         self.tasks = []
-        self.request = None
-
-    def oldest_request(self):
-        return self.request
+        self.pending = []
 
 
 class Part:
@@ -169,12 +166,12 @@ class RoundTest(unittest.TestCase):
     def test_the_watchdog_starves_while_a_handler_waits_for_ever(self):
         for bench, made in self.appliances():
             bench.app.remote = False
-            made._device.request = object()
+            made._device.pending.append((object(), None))
             self.rounds(bench, made, 61, 1000)
             self.assertEqual(bench.config.hardware.fed, 61)
             self.rounds(bench, made, 1, 1000)
             self.assertEqual((bench.config.hardware.fed, self.ring.texts), (61, ["no life from a handler"]))
-            made._device.request = None
+            made._device.pending.clear()
             self.rounds(bench, made, 1)
             self.assertEqual(bench.config.hardware.fed, 62)
 
