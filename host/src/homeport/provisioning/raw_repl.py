@@ -21,7 +21,7 @@ _REBOOT = b"soft reboot\r\n"
 _ANSWER_S = 5.0  # until a prompt that is asked for something shows a sign of life
 _RUN_S = 30.0  # until a program has ended; the longest erases and writes all records
 _INTERRUPTS = 3
-_INTERRUPT_S = 2.0  # until a running program has let go
+_INTERRUPT_S = 2.0  # until a running program has let go; doubled, as the next interrupt may hit it while it does
 _CHUNK_LEN = 256
 _PAUSE_S = 0.01  # after a chunk, where the board cannot tell that it has no room
 _OUTPUT_MAX_LEN = 65_536
@@ -54,10 +54,10 @@ class RawRepl:
 
     def enter(self) -> None:
         """Stop what runs there, and begin anew without main.py."""
-        for _ in range(_INTERRUPTS):
+        for attempt in range(_INTERRUPTS):
             self._send(b"\r" + _CTRL_C)
             self._send(b"\r" + _CTRL_A)
-            if self._find(_BANNER, _INTERRUPT_S):
+            if self._find(_BANNER, _INTERRUPT_S * 2**attempt):
                 break
         else:
             raise BoardError(_SILENT)
