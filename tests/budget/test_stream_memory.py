@@ -23,7 +23,7 @@ STREAM_LEN = SEGMENT * (2 * WINDOW + 1)
 OPEN_MAX = 6_000
 NOISE_LEN = 2_000
 # What a gateway with four slots of window 4 may need, attached, with a full list of users, all four busy.
-GATEWAY_K = 300
+GATEWAY_K = 308
 
 
 @pytest.fixture(scope="module")
