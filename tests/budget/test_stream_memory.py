@@ -71,8 +71,9 @@ class Running:
 
     def end(self) -> None:
         self.client.close()
-        self.device.stop()
+        # Before the signal that ends it, which may find the collector at work.
         assert not [line for line in self.device.lines if "failed" in line or "Traceback" in line]
+        self.device.stop()
 
 
 @pytest.fixture
